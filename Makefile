@@ -1,0 +1,54 @@
+# The map of the project. Every target that needs it sets up .venv first.
+.DEFAULT_GOAL := help
+.PHONY: help setup reproduce tables test lint smoke sheet
+SHELL := /bin/bash
+
+PYTHON ?= python3
+SCALE ?= mini
+SEEDS ?= 3
+JOBS ?=
+DATA ?=
+RESULTS ?= results
+PLAN ?=
+DRY ?=
+ENV := .venv/.ready
+RUN := .venv/bin/python
+GIGABYTES := 9
+
+campaign = $(RUN) experiments/reproduce.py --scale $(SCALE) --seeds $(SEEDS) --results "$(RESULTS)" \
+	$(if $(JOBS),--jobs $(JOBS)) $(if $(DATA),--data "$(DATA)") $(if $(DRY),--dry)
+
+help: ## this list
+	@grep -hE '^[a-z0-9%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | awk -F'|' '{printf "  make %-16s %s\n", $$1, $$2}'
+	@echo "  variables: SCALE=mini|pocket|paper SEEDS=3 JOBS=<processes> DATA=<folder of data sets> RESULTS=results DRY=1 PYTHON=python3"
+
+setup: $(ENV) ## virtual environment in .venv with the pinned versions (Python 3.11 or newer)
+
+$(ENV): requirements.lock pyproject.toml scripts/preflight.py
+	@$(PYTHON) scripts/preflight.py --gigabytes $(GIGABYTES)
+	@test -x $(RUN) || $(PYTHON) -m venv .venv
+	@echo "installing the pinned versions into .venv (once; a few minutes)"
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+reproduce: $(ENV) ## the runs that the tables need and are not done yet, then the tables
+	@$(campaign)
+
+sweep-%: $(ENV) ## one plan of configs/sweep: sweep-table6, sweep-learning_rate (short: sweep-lr), ...
+	@$(campaign) --plan $(if $(filter lr,$*),learning_rate,$*)
+
+tables: $(ENV) ## tables and figures from the files under results/, without training
+	@$(RUN) scripts/report.py --results "$(RESULTS)"
+
+smoke: $(ENV) ## every row on the smallest world, in a minute; checks that all parts run, claims nothing
+	@$(RUN) experiments/reproduce.py --scale smoke --seeds 1 --results "$(RESULTS)" $(if $(JOBS),--jobs $(JOBS))
+
+sheet: $(ENV) ## one picture of the miniature world: artifacts/sheet.png
+	@$(RUN) scripts/sheet.py
+
+test: $(ENV) ## all tests
+	@.venv/bin/python -m pytest -n auto
+
+lint: $(ENV) ## format, style and types
+	@.venv/bin/ruff format --check . && .venv/bin/ruff check . && .venv/bin/mypy

@@ -1,0 +1,1 @@
+"""The replicated approaches; none of them knows of a regulariser."""

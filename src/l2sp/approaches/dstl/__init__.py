@@ -1,0 +1,1 @@
+"""DSTL: fine-grained classification (protocol 3)."""

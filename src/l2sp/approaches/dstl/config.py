@@ -1,0 +1,48 @@
+"""Configuration of DSTL: network, augmentation, loss (protocol 3.1 and 3.2)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from omegaconf import MISSING
+
+from l2sp.approaches.config import ApproachConfig
+
+__all__ = ["AugmentConfig", "DSTLConfig", "NetworkConfig"]
+
+
+@dataclass
+class NetworkConfig:
+    """`name` is inception_v3 or any timm model; `width` scales its channels (inception_v3 only)."""
+
+    name: str = MISSING
+    width: float = MISSING
+    dropout: float = MISSING
+    aux: bool = MISSING
+
+
+@dataclass
+class AugmentConfig:
+    """Random crop (area and aspect ranges), flip probability, additive brightness, saturation factor range."""
+
+    scale: list[float] = MISSING
+    ratio: list[float] = MISSING
+    flip: float = MISSING
+    brightness: float = MISSING
+    saturation: float = MISSING
+    antialias: bool = MISSING
+
+
+@dataclass
+class DSTLConfig(ApproachConfig):
+    """Sizes in pixels; `mean` and `std` per channel on [0, 1]; `crop` is the central fraction of both sides at test."""
+
+    network: NetworkConfig = MISSING
+    input_size: int = MISSING
+    cache_size: int | None = MISSING
+    mean: list[float] = MISSING
+    std: list[float] = MISSING
+    augment: AugmentConfig = MISSING
+    crop: float = MISSING
+    aux_weight: float = MISSING
+    label_smoothing: float = MISSING

@@ -1,0 +1,101 @@
+"""The classifiers of the DSTL rows by name: our Inception-V3, or any network of timm."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING
+
+from torch import Tensor, nn
+
+from l2sp.errors import UserError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["build_network", "head_prefixes", "logits_of"]
+
+# torchvision and timm are imported where they are used: they take seconds, and a sweep is hundreds of runs.
+
+
+def _timm_network(name: str, classes: int, dropout: float) -> nn.Module:
+    import timm
+
+    if "/" in name or ":" in name or not timm.is_model(name):
+        near = get_close_matches(name, ["inception_v3", *timm.list_models()], n=5, cutoff=0.5)
+        hint = f"nearest: {', '.join(near)}" if near else "python -c 'import timm; print(timm.list_models())'"
+        raise UserError(f"network: no network is called {name!r}; {hint}")
+    try:
+        model = timm.create_model(name, pretrained=False, num_classes=classes, drop_rate=dropout)
+    except (RuntimeError, TypeError, ValueError) as error:
+        raise UserError(f"network: timm cannot build {name!r}: {error}") from error
+    assert isinstance(model, nn.Module)
+    return model
+
+
+def build_network(
+    name: str, classes: int, width: float, dropout: float, aux: bool, input_size: int
+) -> nn.Module:
+    """A classifier with new weights, drawn from torch's global generator.
+
+    Args:
+        name: ``inception_v3`` (protocol 3.1), or a name of timm such as ``tf_efficientnet_lite0``.
+        classes: number of classes.
+        width: factor of the channel counts of ``inception_v3``; 1 for a network of timm.
+        dropout: probability before the classifier.
+        aux: auxiliary head of ``inception_v3``; a network of timm has none and takes no notice.
+        input_size: side of the square images in pixels; only ``inception_v3`` depends on it.
+
+    Returns:
+        A network from images (N, 3, S, S) to what ``logits_of`` splits. The range of the images is the
+        data's affair: [-1, 1] for ``inception_v3``, (x - 127) / 128 on 0..255 for EfficientNet-Lite.
+
+    Raises:
+        UserError: no such network (the message lists near names), or a width or size that it cannot have.
+    """
+    if name == "inception_v3":
+        from l2sp.approaches.dstl.inception import inception_v3
+
+        return inception_v3(classes, width, dropout, aux, input_size)
+    if width != 1:
+        raise UserError(f"width: {width:g} is for inception_v3; networks of timm ({name}) come with width 1")
+    return _timm_network(name, classes, dropout)
+
+
+def _classifiers(model: nn.Module) -> list[nn.Module]:
+    """The classifier modules of a network of timm: one, or several in distilled networks."""
+    getter = getattr(model, "get_classifier", None)
+    if getter is None:
+        raise UserError(f"network: {type(model).__name__} does not say which layer is its classifier")
+    found = getter()
+    return list(found) if isinstance(found, tuple | list) else [found]
+
+
+def _names_of(model: nn.Module, wanted: list[nn.Module]) -> Iterator[str]:
+    for name, module in model.named_modules():
+        if any(module is other for other in wanted):
+            yield f"{name}."
+
+
+def head_prefixes(model: nn.Module) -> tuple[str, ...]:
+    """Beginnings of the names of the parameters that are new in fine-tuning, each ending in a dot.
+
+    Inception-V3: the classifier and the whole auxiliary branch, as the published code restores every
+    variable without "Logits" in its name (protocol 3.2). timm: what ``get_classifier()`` returns.
+
+    Raises:
+        UserError: the network has no classifier that could be named.
+    """
+    if type(model).__name__ == "Inception3":
+        return ("fc.", "AuxLogits.")
+    prefixes = tuple(_names_of(model, _classifiers(model)))
+    if not prefixes:
+        raise UserError(f"network: the classifier of {type(model).__name__} is none of its layers")
+    return prefixes
+
+
+def logits_of(output: Tensor | tuple[Tensor, Tensor | None]) -> tuple[Tensor, Tensor | None]:
+    """Split a classifier's output into main and auxiliary logits, each (N, classes); no auxiliary is None."""
+    if isinstance(output, Tensor):
+        return output, None
+    logits, aux_logits = output
+    return logits, aux_logits

@@ -1,0 +1,150 @@
+"""DSTL as the training loop sees it: fine-grained classification from a pre-trained network (protocol 3)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from l2sp.approaches.dstl.config import DSTLConfig
+from l2sp.approaches.dstl.network import build_network, head_prefixes, logits_of
+from l2sp.approaches.weights import Start, apply_start, load_start
+from l2sp.config import TrainConfig
+from l2sp.data.classification import Classification, Split, check_counts, find_root, hold_out, read
+from l2sp.data.images import ImageCache
+from l2sp.data.loader import eval_batches, steps_per_epoch, train_batches
+from l2sp.data.transforms import eval_transform, train_transform
+from l2sp.errors import UserError
+from l2sp.metrics import correct
+
+__all__ = ["DSTL"]
+
+Batch = tuple[Tensor, Tensor]
+_log = logging.getLogger(__name__)
+
+
+class DSTL:
+    """Network, data, loss and accuracy of one DSTL run.
+
+    Args:
+        cfg: the run.
+        data_root: folder that holds the data set's folder.
+        start_file: file of the pre-trained weights, for the sources that read one.
+        device: where the network lies; batches are moved there.
+
+    Raises:
+        UserError: data or weights are missing or damaged.
+    """
+
+    def __init__(self, cfg: TrainConfig, data_root: Path, start_file: Path | None, device: torch.device) -> None:
+        self._cfg, self._protocol, self._device = cfg, cast(DSTLConfig, cfg.approach), device
+        data = _read(cfg, data_root)
+        self._splits = _splits(data, cfg)
+        torch.manual_seed(cfg.seed)
+        network = self._protocol.network
+        model = build_network(
+            network.name, len(data.classes), network.width, network.dropout, network.aux, self._protocol.input_size
+        )
+        source = "file" if start_file is not None else cfg.weights.source
+        start = load_start(source, model, start_file, cfg.weights.sha256, head_prefixes(model))
+        report = apply_start(model, start) if start.tensors else "from scratch"
+        self.model: nn.Module = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.start = start.tensors
+        self.steps_per_epoch = steps_per_epoch(len(self._splits["train"]), cfg.optim.batch_size)
+        # The training images are seen many times; those for testing once.
+        keep = {} if self._protocol.cache_size else {"limit_bytes": 0}
+        self._cache = ImageCache(self._protocol.cache_size, **keep)
+        self.notes = _notes(data, self._splits, start, str(report))
+
+    def batches(self, first: int, last: int) -> Iterator[Batch]:
+        """Images (N, 3, S, S) and labels (N,) of the steps first..last-1."""
+        protocol, augment = self._protocol, self._protocol.augment
+        transform = train_transform(
+            size=protocol.input_size,
+            scale=_pair(augment.scale),
+            ratio=_pair(augment.ratio),
+            flip=augment.flip,
+            brightness=augment.brightness,
+            saturation=augment.saturation,
+            mean=protocol.mean,
+            std=protocol.std,
+            antialias=augment.antialias,
+        )
+        cfg = self._cfg
+        return train_batches(
+            self._splits["train"],
+            transform,
+            cfg.optim.batch_size,
+            cfg.seed,
+            first,
+            last,
+            workers=cfg.runtime.workers,
+            cache=self._cache,
+        )
+
+    def loss(self, batch: Batch) -> Tensor:
+        """Mean cross-entropy of the logits, plus that of the auxiliary head by its weight."""
+        images, labels = (t.to(self._device, non_blocking=True) for t in batch)
+        criterion = partial(F.cross_entropy, target=labels, label_smoothing=self._protocol.label_smoothing)
+        logits, aux = logits_of(self.model(images))
+        loss = criterion(logits)
+        return loss if aux is None else loss + self._protocol.aux_weight * criterion(aux)
+
+    @torch.inference_mode()
+    def evaluate(self, split: str) -> dict[str, float]:
+        """Accuracy in [0, 1] on the central crop, and the number of images."""
+        protocol = self._protocol
+        transform = eval_transform(
+            protocol.input_size, protocol.crop, protocol.mean, protocol.std, antialias=protocol.augment.antialias
+        )
+        part, hits = self._splits[split], 0
+        self.model.eval()
+        for images, labels in eval_batches(
+            part,
+            transform,
+            self._cfg.evaluate.batch_size,
+            workers=self._cfg.runtime.workers,
+            cache=self._cache if split == "train" else ImageCache(protocol.cache_size, limit_bytes=0),
+        ):
+            logits, _ = logits_of(self.model(images.to(self._device)))
+            hits += correct(logits, labels.to(self._device))
+        return {"accuracy": hits / len(part), "n": len(part)}
+
+
+def _read(cfg: TrainConfig, data_root: Path) -> Classification:
+    data = read(cfg.data.reader, find_root(data_root, cfg.data.folders, cfg.data.remedy))
+    if cfg.data.official is not None and cfg.scale.world is None:
+        official = cfg.data.official
+        difference = check_counts(data, dict(cast(Any, official)))
+        if difference and cfg.scale.require_official:
+            raise UserError(f"{difference}; scale={cfg.scale.name} needs the official release: {cfg.data.remedy}")
+        if difference:
+            _log.info(difference)
+    return data
+
+
+def _splits(data: Classification, cfg: TrainConfig) -> dict[str, Split]:
+    if cfg.evaluate.split == "test":
+        return {"train": data.train, "test": data.test}
+    # The held-out part is the same for every seed and setting, so that trials are compared on equal images.
+    kept, held_out = hold_out(data.train, cfg.evaluate.hold_out, seed=0)
+    return {"train": kept, "val": held_out}
+
+
+def _notes(data: Classification, splits: dict[str, Split], start: Start, report: str) -> dict[str, Any]:
+    return {
+        "classes": len(data.classes),
+        "images": {name: len(split) for name, split in splits.items()},
+        "start": {"origin": start.origin, "sha256": start.sha256, "report": report},
+    }
+
+
+def _pair(values: list[float]) -> tuple[float, float]:
+    low, high = values
+    return low, high

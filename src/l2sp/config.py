@@ -1,0 +1,299 @@
+"""The typed configuration: schemas, composition, identity.
+
+No field has a default here: every value stands in a YAML file under `configs/`, and a key that no schema
+knows is refused with the nearest right one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, is_dataclass
+from pathlib import Path
+from typing import Any, cast, get_args, get_type_hints
+
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException
+from omegaconf import MISSING, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from l2sp.approaches.config import ApproachConfig
+from l2sp.approaches.dstl.config import DSTLConfig
+from l2sp.errors import UserError
+
+__all__ = ["CONFIGS", "ROOT", "TrainConfig", "compose", "explain", "fingerprint", "identity", "known_keys", "register", "typed"]
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIGS = ROOT / "configs"
+
+# Where a run happens and how it is labelled do not make it another run.
+NOT_IDENTITY = ("paths", "runtime", "row", "paper")
+
+
+@dataclass
+class RowConfig:
+    """The row of the paper's Table 3 that an experiment reproduces."""
+
+    table: int = MISSING
+    number: int = MISSING
+    approach: str = MISSING
+    target: str = MISSING
+    task: str = MISSING
+    metric: str = MISSING
+    better: str = MISSING
+
+
+@dataclass
+class PaperConfig:
+    """What the paper printed in that row."""
+
+    l2: float = MISSING
+    l2_sp: float = MISSING
+
+
+@dataclass
+class RegConfig:
+    """The penalty: `reference` is `start` (L2-SP) or `origin` (plain L2); nothing else tells the arms apart."""
+
+    name: str = MISSING
+    reference: str = MISSING
+    alpha: float = MISSING
+    beta: float = MISSING
+
+
+@dataclass
+class OfficialCounts:
+    """Sizes of the official release (protocol 3.5)."""
+
+    classes: int = MISSING
+    train: int = MISSING
+    test: int = MISSING
+
+
+@dataclass
+class DataConfig:
+    """A data set: its reader, the folder names it may have on disk, its official sizes, how to get it."""
+
+    name: str = MISSING
+    reader: str = MISSING
+    folders: list[str] = MISSING
+    official: OfficialCounts | None = MISSING
+    remedy: str = MISSING
+
+
+@dataclass
+class ScaleConfig:
+    """mini, pocket or paper (or smoke, for tests): which world is written, if any; whether counts must be official."""
+
+    name: str = MISSING
+    world: str | None = MISSING
+    require_official: bool = MISSING
+
+
+@dataclass
+class WeightsConfig:
+    """The starting point w0: `source_run` (pre-trained here), `file`, `timm`, a packaged net, or `none` (from scratch)."""
+
+    source: str = MISSING
+    experiment: str | None = MISSING
+    file: str | None = MISSING
+    sha256: str | None = MISSING
+
+
+@dataclass
+class ScheduleConfig:
+    """Learning rate over time: `staircase` (x factor every `every_epochs`), `cosine`, `poly` (power), `constant`."""
+
+    kind: str = MISSING
+    warmup_steps: int = MISSING
+    every_epochs: int = MISSING
+    factor: float = MISSING
+    power: float = MISSING
+
+
+@dataclass
+class OptimConfig:
+    """SGD with momentum; the length is given in epochs or in steps, the other one is null."""
+
+    lr: float = MISSING
+    momentum: float = MISSING
+    batch_size: int = MISSING
+    epochs: int | None = MISSING
+    steps: int | None = MISSING
+    schedule: ScheduleConfig = MISSING
+
+
+@dataclass
+class EvaluateConfig:
+    """`split`: `test`, or `val`, the part of train (`hold_out`, a fraction) on which every choice is made."""
+
+    split: str = MISSING
+    hold_out: float = MISSING
+    batch_size: int = MISSING
+
+
+@dataclass
+class PathsConfig:
+    """Where things lie on this machine."""
+
+    data: str = MISSING
+    results: str = MISSING
+    artifacts: str = MISSING
+
+
+@dataclass
+class RuntimeConfig:
+    """How the machine is used; `device` is auto, cpu or cuda; intervals are in steps."""
+
+    device: str = MISSING
+    threads: int | None = MISSING
+    workers: int = MISSING
+    bf16: bool = MISSING
+    log_every: int = MISSING
+    checkpoint_every: int = MISSING
+
+
+@dataclass
+class TrainConfig:
+    """One run: experiment x reg x (alpha, beta) x scale x seed; `study` names a side study and its point."""
+
+    experiment: str = MISSING
+    seed: int = MISSING
+    study: str | None = MISSING
+    row: RowConfig | None = MISSING
+    paper: PaperConfig | None = MISSING
+    reg: RegConfig = MISSING
+    data: DataConfig = MISSING
+    scale: ScaleConfig = MISSING
+    approach: ApproachConfig = MISSING
+    weights: WeightsConfig = MISSING
+    optim: OptimConfig = MISSING
+    evaluate: EvaluateConfig = MISSING
+    paths: PathsConfig = MISSING
+    runtime: RuntimeConfig = MISSING
+
+
+def register() -> None:
+    """Makes the schemas known to Hydra; `configs/train.yaml` and each approach's `paper.yaml` list them."""
+    store = ConfigStore.instance()
+    store.store(name="schema", node=TrainConfig)
+    store.store(group="approach/dstl", name="schema", node=DSTLConfig)
+
+
+def compose(overrides: Sequence[str]) -> TrainConfig:
+    """Composes `configs/train.yaml` with Hydra overrides, e.g. `["experiment=dstl_cub200", "reg=l2"]`.
+
+    Raises:
+        UserError: an unknown key or option (the message has the nearest right one), a wrong type, a missing value.
+    """
+    register()
+    try:
+        with _own_hydra(), initialize_config_dir(version_base=None, config_dir=str(CONFIGS)):
+            return typed(hydra_compose("train", overrides=list(overrides)))
+    except (HydraException, OmegaConfBaseException) as error:
+        raise explain(error) from error
+
+
+@contextlib.contextmanager
+def _own_hydra() -> Iterator[None]:
+    """Sets a running `hydra.main` aside, which holds the one global Hydra."""
+    shared = GlobalHydra.instance()
+    active, shared.hydra = shared.hydra, None
+    try:
+        yield
+    finally:
+        shared.hydra = active
+
+
+def typed(config: Any) -> TrainConfig:
+    """Resolves and checks a composed configuration.
+
+    Raises:
+        UserError: a value is missing, or the settings contradict each other.
+    """
+    OmegaConf.resolve(config)
+    missing = sorted(OmegaConf.missing_keys(config))
+    if missing:
+        raise UserError(f"no value for {', '.join(missing)}: give it on the command line or in a YAML under {CONFIGS}")
+    unknown = sorted(set(_keys(OmegaConf.to_container(config))) - known_keys())
+    if unknown:  # Hydra's `+key=value` adds even to a schema
+        raise _unknown_key(unknown[0])
+    cfg = cast(TrainConfig, config)
+    if (cfg.optim.epochs is None) == (cfg.optim.steps is None):
+        raise UserError("give the length of training as optim.epochs or as optim.steps, and null for the other")
+    if cfg.reg.reference not in ("start", "origin"):
+        raise UserError(f"reg.reference={cfg.reg.reference}: use start (L2-SP) or origin (L2)")
+    if cfg.evaluate.split not in ("test", "val"):
+        raise UserError(f"evaluate.split={cfg.evaluate.split}: use test or val")
+    return cfg
+
+
+def identity(cfg: TrainConfig) -> dict[str, Any]:
+    """The part of a resolved configuration that makes a run what it is, as plain containers."""
+    plain = cast(dict[str, Any], OmegaConf.to_container(cast(Any, cfg), resolve=True))
+    return {key: value for key, value in plain.items() if key not in NOT_IDENTITY}
+
+
+def fingerprint(content: Any) -> str:
+    """sha256 (hex) of plain containers, independent of key order."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def explain(error: Exception) -> UserError:
+    """Turns Hydra's and OmegaConf's errors into one line with the nearest key or option."""
+    cause: BaseException = error
+    while cause.__cause__ is not None:
+        cause = cause.__cause__
+    text = " ".join(f"{error} {cause}".split())
+    unknown = re.search(r"Key '([^']+)' (?:is not in struct|not in '\w+')(?:.*?full_key: ([\w.]+))?", text)
+    if unknown:
+        return _unknown_key(unknown.group(2) or unknown.group(1))
+    option = re.search(r"Could not find '([^']+)'|Could not override '([^']+)'", text)
+    if option and option.group(1):
+        return _unknown_option(option.group(1))
+    if option:
+        return _unknown_key(option.group(2))
+    first = str(error).splitlines()[0] if str(error) else type(error).__name__
+    detail = str(cause).splitlines()[0] if cause is not error and str(cause) else ""
+    return UserError(f"configuration: {first} {detail}".strip())
+
+
+def _unknown_key(key: str) -> UserError:
+    near = difflib.get_close_matches(key, sorted(known_keys()), n=1, cutoff=0.0)
+    return UserError(f"unknown configuration key '{key}'; nearest: '{near[0]}'")
+
+
+def _unknown_option(option: str) -> UserError:
+    group, _, name = option.rpartition("/")
+    folder = CONFIGS / group
+    choices = sorted(path.stem for path in folder.glob("*.yaml")) if folder.is_dir() else []
+    near = difflib.get_close_matches(name, choices, n=1, cutoff=0.0)
+    hint = f"; nearest: '{near[0]}' (of {', '.join(choices)})" if near else ""
+    return UserError(f"no configuration '{option}'{hint}")
+
+
+def known_keys() -> frozenset[str]:
+    """Every dotted key that a configuration may have."""
+    return frozenset(_leaves(TrainConfig)) | frozenset(_leaves(DSTLConfig, "approach."))
+
+
+def _leaves(schema: type, prefix: str = "") -> Iterator[str]:
+    for key, hint in get_type_hints(schema).items():
+        nested = [kind for kind in (hint, *get_args(hint)) if is_dataclass(kind)]
+        yield f"{prefix}{key}"
+        for kind in nested:
+            yield from _leaves(cast(type, kind), f"{prefix}{key}.")
+
+
+def _keys(node: Any, prefix: str = "") -> Iterator[str]:
+    for key, value in node.items():
+        yield f"{prefix}{key}"
+        if isinstance(value, dict):
+            yield from _keys(value, f"{prefix}{key}.")

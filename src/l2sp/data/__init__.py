@@ -1,0 +1,1 @@
+"""Readers of official layouts, transforms, and the miniature world."""

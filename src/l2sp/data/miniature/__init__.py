@@ -1,0 +1,15 @@
+"""The miniature world: drawn images of made-up classes, on disk in the official layouts."""
+
+from l2sp.data.miniature.recipe import Recipe, SetRecipe, SourceRecipe, named_recipe
+from l2sp.data.miniature.sheet import contact_sheet
+from l2sp.data.miniature.world import build_world, check_world
+
+__all__ = [
+    "Recipe",
+    "SetRecipe",
+    "SourceRecipe",
+    "build_world",
+    "check_world",
+    "contact_sheet",
+    "named_recipe",
+]

@@ -1,0 +1,137 @@
+"""Plans: which runs a table, a sweep or a study needs. One YAML each under `configs/sweep/`."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import cast
+
+from omegaconf import MISSING, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from l2sp.config import CONFIGS, TrainConfig, compose, explain
+from l2sp.errors import UserError
+from l2sp.runs import Run, run_of, source_of
+
+__all__ = ["Plan", "Planned", "expand", "load_plan", "plan_names", "reproduction", "sources_of"]
+
+
+@dataclass
+class ScalePlan:
+    """The runs of a plan at one scale: experiments x points x (product of the grid's lists) x seeds."""
+
+    experiments: list[str] = MISSING
+    points: list[list[str]] = field(default_factory=lambda: [[]])
+    grid: list[list[str]] = field(default_factory=list)
+    seeds: int | None = None  # fewer seeds than asked for, where one is enough
+    reproduce: bool = True  # part of `make reproduce`
+
+
+@dataclass
+class Plan:
+    """A named set of runs; a `study` keeps them apart from the runs of the paper's tables."""
+
+    name: str = MISSING
+    study: str | None = MISSING
+    scales: dict[str, ScalePlan] = MISSING
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One run to do: the Hydra overrides that name it, its configuration and its directory."""
+
+    overrides: tuple[str, ...]
+    cfg: TrainConfig
+    run: Run
+
+    @property
+    def label(self) -> str:
+        """Short name for people."""
+        study = f"{self.cfg.study} " if self.cfg.study else ""
+        return f"{study}{self.cfg.experiment} {self.run.path.parent.name} seed {self.cfg.seed}"
+
+
+def plan_names() -> list[str]:
+    """Names of all plans."""
+    return sorted(path.stem for path in (CONFIGS / "sweep").glob("*.yaml"))
+
+
+def load_plan(name: str) -> Plan:
+    """Reads `configs/sweep/<name>.yaml`.
+
+    Raises:
+        UserError: there is no such plan, or it has an unknown key or a wrong type.
+    """
+    path = CONFIGS / "sweep" / f"{name}.yaml"
+    if not path.exists():
+        raise UserError(f"no plan '{name}' in {path.parent}: use one of {', '.join(plan_names())}")
+    try:
+        return cast(Plan, OmegaConf.merge(OmegaConf.structured(Plan), OmegaConf.load(path)))
+    except OmegaConfBaseException as error:
+        raise UserError(f"{path}: {explain(error)}") from error
+
+
+def reproduction(scale: str) -> list[Plan]:
+    """The plans that `make reproduce` runs at a scale."""
+    plans = [load_plan(name) for name in plan_names()]
+    return [plan for plan in plans if scale in plan.scales and plan.scales[scale].reproduce]
+
+
+def expand(plans: Sequence[Plan], scale: str, seeds: int, common: Sequence[str] = ()) -> list[Planned]:
+    """The distinct runs of some plans, seed 0 of every point first, so that a whole table stands early.
+
+    Args:
+        plans: what to run; a plan without that scale is left out.
+        scale: mini, pocket or paper.
+        seeds: number of seeds, 0..seeds-1; a plan may ask for fewer.
+        common: overrides for every run, e.g. paths.
+
+    Raises:
+        UserError: a plan names an unknown experiment or key.
+    """
+    wanted = [(plan, plan.scales[scale]) for plan in plans if scale in plan.scales]
+    points = [
+        (part.seeds or seeds, (*overrides, f"scale={scale}", *common))
+        for plan, part in wanted
+        for overrides in _points(plan, part)
+    ]
+    composed = {overrides: compose(overrides) for _, overrides in points}
+    found: dict[Path, Planned] = {}
+    for seed in range(seeds):
+        for limit, overrides in points:
+            if seed < limit:
+                planned = _planned(overrides, composed[overrides], seed)
+                found.setdefault(planned.run.path, planned)
+    return list(found.values())
+
+
+def _points(plan: Plan, part: ScalePlan) -> list[tuple[str, ...]]:
+    points = []
+    for experiment, point, cell in itertools.product(part.experiments, part.points, itertools.product(*part.grid)):
+        overrides = [*point, *cell]
+        study = [f"study='{_study(plan.study, overrides)}'"] if plan.study else []
+        points.append((f"experiment={experiment}", *overrides, *study))
+    return points
+
+
+def _study(study: str, overrides: Sequence[str]) -> str:
+    """`learning_rate/lr=0.02`: the study, and what its points vary beside the penalty."""
+    varied = [o.rpartition(".")[2] for o in overrides if o.startswith("optim.")]
+    return "/".join([study, ",".join(varied)]) if varied else study
+
+
+def _planned(overrides: tuple[str, ...], cfg: TrainConfig, seed: int) -> Planned:
+    # Composing takes a tenth of a second; the seeds of a point differ in one key.
+    own = cast(TrainConfig, copy.deepcopy(cfg))
+    own.seed = seed
+    return Planned((*overrides, f"seed={seed}"), own, run_of(own))
+
+
+def sources_of(configs: Sequence[TrainConfig]) -> list[Planned]:
+    """The distinct pre-training runs that some runs start from."""
+    needed = {(c.weights.experiment, c.scale.name): c for c in configs if c.weights.source == "source_run"}
+    found = [source_of(cfg) for cfg in needed.values()]
+    return [Planned(overrides, cfg, run_of(cfg)) for overrides, cfg in found]

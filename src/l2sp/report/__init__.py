@@ -1,0 +1,8 @@
+"""From run directories to `rows.csv`, tables and figures: files to files, without torch."""
+
+from __future__ import annotations
+
+from l2sp.report.build import build_report, print_tables, scales_with_results
+from l2sp.report.collect import Problem, collect
+
+__all__ = ["Problem", "build_report", "collect", "print_tables", "scales_with_results"]

@@ -1,0 +1,135 @@
+"""The report of one scale: from run directories (or a committed `rows.csv`) to tables and figures."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TextIO
+
+from l2sp.report import studies, tables
+from l2sp.report.collect import Problem, read_runs
+from l2sp.report.files import write_atomically
+from l2sp.report.paper import Paper, read_paper
+from l2sp.report.rows import Row, format_rows, parse_rows
+from l2sp.report.table import FORMATS, Table
+
+__all__ = ["build_report", "print_tables", "scales_with_results"]
+
+_log = logging.getLogger(__name__)
+
+
+def build_report(results: Path, scale: str, paper: Path, figures: bool = True) -> list[Path]:
+    """Writes `rows.csv`, `tables/` and `figures/` of `results/<scale>/` and returns the files written.
+
+    A pure function of the run directories and of the folder `paper`: the same runs give the same bytes. All
+    numbers pass through the text of `rows.csv`, so a clone that has that file and no runs makes the same
+    tables; then `rows.csv` is left as it is. Table 3 and Table 6 are always written, with dashes for what is
+    missing; the tables and figures of studies only where there are runs, and an older file of theirs is
+    removed. Everything that gave no row is logged. `figures=False` leaves the folder `figures/` alone.
+
+    Raises `UserError` for bad paper tables, a damaged `rows.csv`, or several settings claimed as the chosen one.
+    """
+    root = results / scale
+    printed = read_paper(paper)
+    rows, written = _rows(results, scale)
+    made = [
+        tables.table3(rows, printed, scale),
+        tables.table6(rows, printed, scale),
+        *(make(rows, printed, scale) for make in _STUDIES.values()),
+    ]
+    for table in filter(None, made):
+        written += _write_table(root / "tables", table)
+    _remove_stale(root / "tables", _STUDIES.keys() - {table.name for table in made if table}, FORMATS)
+    if figures:
+        written += _write_figures(root / "figures", rows, printed, scale)
+    return written
+
+
+_STUDIES = {
+    "alpha": studies.alpha,
+    "learning_rate": studies.learning_rate,
+    "regime": studies.regime,
+    "selection": studies.selection,
+}
+
+
+def _rows(results: Path, scale: str) -> tuple[list[Row], list[Path]]:
+    path = results / scale / "rows.csv"
+    found, problems = read_runs(results, scale)
+    earlier = parse_rows(path.read_text(encoding="utf-8"), path) if path.is_file() else []
+    if not found:
+        _log_problems(problems)
+        return sorted(earlier, key=lambda row: row.key), []
+    text = format_rows(found)
+    rows = parse_rows(text, path)
+    _log_problems([*problems, *_vanished(earlier, rows)])
+    write_atomically(path, text)
+    return rows, [path]
+
+
+def _vanished(earlier: Iterable[Row], now: Iterable[Row]) -> list[Problem]:
+    # On a clone, a first new run would otherwise replace all committed rows without a word.
+    keys = {row.key for row in now}
+    reason = "in the earlier rows.csv, but no finished run directory holds it now; its row is dropped"
+    return [
+        Problem("vanished", "/".join(map(str, row.key)), reason) for row in earlier if row.key not in keys
+    ]
+
+
+def _log_problems(problems: Iterable[Problem]) -> None:
+    for problem in problems:
+        _log.warning("%s", problem)
+
+
+def _write_table(folder: Path, table: Table) -> list[Path]:
+    paths = [folder / f"{table.name}.{file_format}" for file_format in FORMATS]
+    for path, file_format in zip(paths, FORMATS, strict=True):
+        write_atomically(path, table.render(file_format))
+    return paths
+
+
+def _write_figures(folder: Path, rows: list[Row], paper: Paper, scale: str) -> list[Path]:
+    drawn: dict[str, bytes] = {}
+    forest = [pair for pair in tables.pairs(rows, paper) if pair.comparison.mean == pair.comparison.mean]
+    rungs = studies.ladder(rows, paper)
+    if forest or rungs:
+        from l2sp.report import figures  # matplotlib takes longer to import than all tables to make
+
+        if forest:
+            drawn["table3"] = figures.forest(forest, scale)
+        if rungs:
+            drawn["learning_rate"] = figures.learning_rate(rungs, paper, scale)
+    for name, png in drawn.items():
+        write_atomically(folder / f"{name}.png", png)
+    _remove_stale(folder, {"table3", "learning_rate"} - drawn.keys(), ("png",))
+    return [folder / f"{name}.png" for name in drawn]
+
+
+def _remove_stale(folder: Path, names: Iterable[str], suffixes: Iterable[str]) -> None:
+    for path in [folder / f"{name}.{suffix}" for name in sorted(names) for suffix in suffixes]:
+        if path.exists():
+            _log.warning("removed %s: no runs for it any more", path)
+            path.unlink()
+
+
+def scales_with_results(results: Path) -> list[str]:
+    """Names of the scale folders of `results` that hold a `rows.csv` or at least one finished run, sorted."""
+    folders = sorted(folder for folder in results.iterdir() if folder.is_dir()) if results.is_dir() else []
+    return [folder.name for folder in folders if (folder / "rows.csv").is_file() or _any_run(folder)]
+
+
+def _any_run(folder: Path) -> bool:
+    patterns = ("runs/*/*/*/done.json", "studies/*/*/runs/*/*/*/done.json")
+    return any(next(folder.glob(pattern), None) for pattern in patterns)
+
+
+def print_tables(results: Path, scale: str, stream: TextIO | None = None) -> None:
+    """Prints the Markdown of Tables 3 and 6, as `build_report` wrote it, to `stream` (default: stdout).
+
+    Raises `FileNotFoundError` before the first `build_report` of that scale.
+    """
+    for name in ("table3", "table6"):
+        text = (results / scale / "tables" / f"{name}.md").read_text(encoding="utf-8")
+        print(text, file=stream or sys.stdout)

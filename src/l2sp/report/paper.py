@@ -1,0 +1,116 @@
+"""What the paper printed, read from `results/paper/`; never a source of any number of ours."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from l2sp.errors import UserError
+
+__all__ = ["PERCENT", "PX", "Paper", "PaperRow", "PaperSetting", "Unit", "read_paper"]
+
+_REGS = {"L2": "l2", "L2-SP": "l2_sp"}
+
+
+@dataclass(frozen=True)
+class Unit:
+    """How a stored value is printed: times `factor`, with `digits` decimals. A fraction becomes percent."""
+
+    name: str
+    factor: float
+    digits: int
+
+
+PERCENT, PX = Unit("percent", 100.0, 2), Unit("px", 1.0, 3)
+
+
+@dataclass(frozen=True)
+class PaperRow:
+    """One row of Table 3; `l2` and `l2_sp` are the printed texts, empty for an experiment of our own."""
+
+    experiment: str
+    number: str
+    approach: str
+    target: str
+    task: str
+    metric: str
+    better: str
+    unit: Unit
+    l2: str
+    l2_sp: str
+
+
+@dataclass(frozen=True)
+class PaperSetting:
+    """One row of Table 6: `reg` is `l2` or `l2_sp`; alpha, beta and accuracy (percent) as printed too."""
+
+    reg: str
+    alpha: float
+    beta: float
+    accuracy: str
+
+
+@dataclass(frozen=True)
+class Paper:
+    """Tables 3 and 6 as printed."""
+
+    table3: tuple[PaperRow, ...]
+    table6: tuple[PaperSetting, ...]
+    _places: dict[str, int] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_places", {row.experiment: i for i, row in enumerate(self.table3)})
+
+    def row(self, experiment: str) -> PaperRow | None:
+        """The row of Table 3 that an experiment reproduces, or None."""
+        place = self._places.get(experiment)
+        return None if place is None else self.table3[place]
+
+    def order(self, experiment: str) -> tuple[int, str]:
+        """Sort key: the paper's order, then experiments of our own by name."""
+        return self._places.get(experiment, len(self.table3)), experiment
+
+    def unit(self, experiment: str, metric: str) -> Unit:
+        """How values of `experiment` are printed; without a row of the paper the end-point error is in pixels
+        and everything else a fraction."""
+        row = self.row(experiment)
+        if row is not None:
+            return row.unit
+        return PX if "epe" in metric.lower() else PERCENT
+
+
+def read_paper(folder: Path) -> Paper:
+    """Reads `table3.csv` and `table6.csv` of `folder`.
+
+    Raises `UserError` for a missing file or column, or a value out of its range.
+    """
+    table3 = [_row(i, line, folder) for i, line in enumerate(_lines(folder / "table3.csv"), 1)]
+    table6 = [_setting(line, folder) for line in _lines(folder / "table6.csv")]
+    return Paper(tuple(table3), tuple(table6))
+
+
+def _lines(path: Path) -> list[dict[str, str]]:
+    try:
+        with path.open(encoding="utf-8", newline="") as file:
+            return list(csv.DictReader(file))
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}; it ships with the repository, restore it") from error
+
+
+def _row(number: int, line: dict[str, str], folder: Path) -> PaperRow:
+    try:
+        unit = {"percent": PERCENT, "px": PX}[line["unit"]]
+        if float(line["factor"]) != unit.factor or line["better"] not in ("higher", "lower"):
+            raise ValueError(f"factor {line['factor']}, better {line['better']}")
+        texts = (line["approach"], line["target"], line["task"], line["metric"], line["better"])
+        return PaperRow(line["experiment"], str(number), *texts, unit, line["L2"], line["L2SP"])
+    except (KeyError, ValueError) as error:
+        raise UserError(f"{folder / 'table3.csv'}, row {number}: bad or missing {error}") from error
+
+
+def _setting(line: dict[str, str], folder: Path) -> PaperSetting:
+    try:
+        return PaperSetting(_REGS[line["reg"]], float(line["alpha"]), float(line["beta"]), line["accuracy"])
+    except (KeyError, ValueError) as error:
+        raise UserError(f"{folder / 'table6.csv'}: bad or missing {error}") from error

@@ -1,0 +1,104 @@
+"""Numbers as people read them, and escaping for Markdown and LaTeX."""
+
+from __future__ import annotations
+
+import math
+import re
+
+from l2sp.report.paper import Unit
+from l2sp.report.statistics import Comparison, Summary
+
+__all__ = [
+    "DASH",
+    "arm",
+    "difference",
+    "escape_latex",
+    "escape_markdown",
+    "measured_interval",
+    "plain",
+    "scaled",
+    "setting_number",
+]
+
+DASH = "—"
+
+_LATEX = {
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "$": r"\$",
+    "&": r"\&",
+    "#": r"\#",
+    "%": r"\%",
+    "_": r"\_",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    # A cell that opens with a bracket would be read as the optional argument of the \\ before it.
+    "[": "{[}",
+    "]": "{]}",
+    DASH: "---",
+    "–": "--",
+    "±": r"$\pm$",
+    "−": "$-$",
+    "×": r"$\times$",
+    "α": r"$\alpha$",
+    "β": r"$\beta$",
+}
+
+
+def scaled(value: float, unit: Unit) -> float | None:
+    """`value` in the printed unit, or None where there is none."""
+    return value * unit.factor if math.isfinite(value) else None
+
+
+def plain(value: float, unit: Unit) -> str:
+    """`value` in the printed unit with the unit's decimals; a dash where there is none."""
+    return f"{value * unit.factor:.{unit.digits}f}" if math.isfinite(value) else DASH
+
+
+def arm(summary: Summary, unit: Unit) -> str:
+    """`mean ± sd (n)`; one run has no spread; a diverged run is said instead of averaged away."""
+    if summary.n == 0:
+        return DASH
+    if summary.diverged:
+        return f"diverged ({summary.diverged} of {summary.n})"
+    spread = f" ± {plain(summary.sd, unit)}" if summary.n > 1 else ""
+    return f"{plain(summary.mean, unit)}{spread} ({summary.n})"
+
+
+def _signed(value: float, unit: Unit) -> str:
+    # Rounding first: a difference that rounds to zero must not carry a sign.
+    rounded = round(value * unit.factor, unit.digits)
+    text = f"{abs(rounded):.{unit.digits}f}"
+    return text if rounded == 0 else ("+" if rounded > 0 else "−") + text
+
+
+def difference(comparison: Comparison, unit: Unit) -> str:
+    """Signed mean difference in the printed unit, or a dash."""
+    return _signed(comparison.mean, unit) if math.isfinite(comparison.mean) else DASH
+
+
+def measured_interval(comparison: Comparison, unit: Unit) -> str:
+    """`[low, high] (pairs)`, or a dash for fewer than two pairs; says so where it has shrunk to a point."""
+    if not math.isfinite(comparison.low):
+        return DASH
+    note = "no spread, " if comparison.no_spread else ""
+    return f"[{_signed(comparison.low, unit)}, {_signed(comparison.high, unit)}] ({note}{comparison.n})"
+
+
+def setting_number(value: float) -> str:
+    """A hyper-parameter as papers print it: 0.01, 4e-5. Parses back to ten digits."""
+    return re.sub(r"e([+-])0*(\d)", lambda m: f"e{m[1].replace('+', '')}{m[2]}", f"{value:.10g}")
+
+
+def escape_latex(text: str) -> str:
+    """`text` with every character that LaTeX would act on made harmless; line ends become spaces."""
+    return "".join(_LATEX.get(char, char) for char in " ".join(text.splitlines()))
+
+
+def escape_markdown(text: str) -> str:
+    """`text` as the content of one Markdown table cell; line ends become spaces."""
+    return re.sub(r"([\\`*_|<>])", r"\\\1", " ".join(text.splitlines()))

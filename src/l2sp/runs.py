@@ -1,0 +1,237 @@
+"""The run directory: identity, state, reading, writing. Needs no torch.
+
+    results/<scale>/runs/<experiment>/<reg>-alpha=<a>-beta=<b>/seed=<s>/
+        config.yaml  env.json  metrics.jsonl  done.json (written last)
+
+A finished run is skipped, a half run resumes, another configuration in the same place is an error. A lock that
+dies with its process keeps two runners apart.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import fcntl
+import json
+import math
+import os
+import platform
+import shutil
+import subprocess
+import traceback
+from collections.abc import Iterator
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from l2sp.config import ROOT, TrainConfig, compose, fingerprint, identity
+from l2sp.errors import UserError
+
+__all__ = ["Busy", "Run", "environment", "report_line", "run_of", "source_of", "write_atomically"]
+
+
+class Busy(Exception):
+    """Another process is working on this run."""
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Writes a file whole or not at all: a temporary sibling is renamed over `path`."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    data = content.encode() if isinstance(content, str) else content
+    try:
+        with temporary.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+class Run:
+    """One run's directory.
+
+    Args:
+        path: the directory; it is made when the run starts.
+        content: the identity of the configuration (plain containers).
+        labels: row and paper blocks, kept beside the identity in config.yaml for the report.
+    """
+
+    def __init__(self, path: Path, content: dict[str, Any], labels: dict[str, Any]) -> None:
+        self.path, self.content, self.labels = path, content, labels
+        self.fingerprint = fingerprint(content)
+
+    @property
+    def done(self) -> bool:
+        """Whether the run is finished, under this very configuration.
+
+        Raises:
+            UserError: the directory belongs to another configuration.
+        """
+        self._check_configuration()
+        return (self.path / "done.json").exists()
+
+    @property
+    def checkpoint(self) -> Path:
+        """Training state of a half run; removed when it is done."""
+        return self.path / "checkpoint.pt"
+
+    @property
+    def weights(self) -> Path:
+        """Final weights, kept where another run starts from them."""
+        return self.path / "model.safetensors"
+
+    @contextlib.contextmanager
+    def locked(self, wait: bool = False) -> Iterator[None]:
+        """Holds the run for this process; the lock dies with it.
+
+        Raises:
+            Busy: another process holds it (and `wait` is false).
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        with (self.path / ".lock").open("w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            except BlockingIOError as error:
+                raise Busy(str(self.path)) from error
+            yield
+
+    def start(self, env: dict[str, Any]) -> None:
+        """Writes config.yaml and env.json, or checks the one that a half run left."""
+        self._check_configuration()
+        (self.path / "failed.json").unlink(missing_ok=True)
+        config = {**self.content, **self.labels}
+        write_atomically(self.path / "config.yaml", yaml.safe_dump(config, sort_keys=False))
+        write_atomically(self.path / "env.json", json.dumps(env, indent=1) + "\n")
+
+    def rewind(self, step: int) -> None:
+        """Drops the logged lines after `step`, so that a resumed run's log has no line twice."""
+        path = self.path / "metrics.jsonl"
+        if path.exists():
+            kept = [line for line in path.read_text().splitlines() if _step(line) <= step]
+            write_atomically(path, "".join(f"{line}\n" for line in kept))
+
+    def log(self, **values: Any) -> None:
+        """Appends one line to metrics.jsonl."""
+        with (self.path / "metrics.jsonl").open("a") as file:
+            file.write(json.dumps(values) + "\n")
+
+    def finish(self, result: dict[str, Any]) -> None:
+        """Writes done.json, the last file of a run, and drops what only a half run needs."""
+        write_atomically(self.path / "done.json", json.dumps({"config": self.fingerprint, **result}, indent=1) + "\n")
+        self.checkpoint.unlink(missing_ok=True)
+
+    def fail(self, error: BaseException) -> None:
+        """Leaves failed.json with the reason; the next attempt removes it."""
+        text = "".join(traceback.format_exception(error))
+        write_atomically(self.path / "failed.json", json.dumps({"error": str(error), "traceback": text}) + "\n")
+
+    def _check_configuration(self) -> None:
+        path = self.path / "config.yaml"
+        if not path.exists():
+            return
+        try:
+            found = yaml.safe_load(path.read_text())
+        except yaml.YAMLError as error:
+            raise UserError(f"{path}: not readable as YAML; delete {self.path} to run anew") from error
+        ours = {**self.content, **self.labels}
+        there = {key: found.get(key) for key in self.content} if isinstance(found, dict) else {}
+        if fingerprint(there) != self.fingerprint:
+            keys = ", ".join(_differences(there, {k: ours[k] for k in self.content})[:5])
+            raise UserError(
+                f"{self.path} holds a run of another configuration (differs in {keys}): "
+                "delete that folder, name a study=..., or choose another paths.results"
+            )
+
+
+def run_of(cfg: TrainConfig) -> Run:
+    """The run directory that a configuration names; a run without a row is a source, cached by its content."""
+    content = _content(cfg)
+    if cfg.row is None:
+        name = f"{cfg.experiment.replace('/', '-')}-{fingerprint(content)[:12]}"
+        return Run(Path(cfg.paths.artifacts) / cfg.scale.name / name, content, {})
+    root = Path(cfg.paths.results) / cfg.scale.name
+    root = root / "studies" / cfg.study if cfg.study else root
+    arm = f"{cfg.reg.name}-alpha={cfg.reg.alpha:g}-beta={cfg.reg.beta:g}"
+    labels = {"row": _plain(cfg.row), "paper": _plain(cfg.paper)}
+    return Run(root / "runs" / cfg.experiment / arm / f"seed={cfg.seed}", content, labels)
+
+
+def source_of(cfg: TrainConfig) -> tuple[tuple[str, ...], TrainConfig]:
+    """The pre-training run whose weights a run starts from: its overrides and its configuration.
+
+    Raises:
+        UserError: the configuration names none.
+    """
+    if not cfg.weights.experiment:
+        raise UserError("weights.source=source_run needs weights.experiment, e.g. source/dstl")
+    paths = [f"paths.{key}='{value}'" for key, value in _plain(cfg.paths).items()]
+    overrides = (f"experiment={cfg.weights.experiment}", f"scale={cfg.scale.name}", "reg=l2", *paths)
+    return overrides, copy.deepcopy(_composed(overrides))
+
+
+_composed = cache(compose)
+
+
+def _content(cfg: TrainConfig) -> dict[str, Any]:
+    """Identity of a run, with that of the world it sees and of the run that it starts from."""
+    content = identity(cfg)
+    if cfg.scale.world is not None:
+        from l2sp.data.miniature import named_recipe
+
+        content["world_digest"] = named_recipe(cfg.scale.world).digest()
+    if cfg.weights.source == "source_run":
+        content["source_run"] = run_of(source_of(cfg)[1]).fingerprint
+    return content
+
+
+def report_line(run: Run) -> str:
+    """A finished run in one line: its result, and where it lies."""
+    done = json.loads((run.path / "done.json").read_text())
+    train = done["results"]["train"][done["metric"]]
+    return f"{run.path}: {done['metric']} {done['value']:.4f} (train {train:.4f}, {done['seconds']:.0f} s)"
+
+
+def _plain(node: Any) -> dict[str, Any]:
+    return {} if node is None else {str(key): value for key, value in node.items()}
+
+
+def environment(**more: Any) -> dict[str, Any]:
+    """Versions, commit and machine, for env.json."""
+    return {
+        "python": platform.python_version(),
+        "platform": platform.machine(),
+        **{name: metadata.version(name) for name in ("torch", "torchvision", "timm", "hydra-core")},
+        **_commit(),
+        "cpus": os.cpu_count(),
+        **more,
+    }
+
+
+@cache
+def _commit() -> dict[str, Any]:
+    git = shutil.which("git")
+    if git is None or not (ROOT / ".git").exists():
+        return {"commit": None, "dirty": None}
+    head = subprocess.run([git, "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
+    code = ["status", "--porcelain", "--", "src", "configs", "experiments"]
+    status = subprocess.run([git, *code], cwd=ROOT, capture_output=True, text=True, check=False)
+    return {"commit": head.stdout.strip() or None, "dirty": bool(status.stdout.strip())}
+
+
+def _step(line: str) -> float:
+    try:
+        return float(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):  # a line cut by a crash
+        return math.inf
+
+
+def _differences(a: Any, b: Any, prefix: str = "") -> list[str]:
+    if isinstance(a, dict) and isinstance(b, dict):
+        keys = dict.fromkeys([*a, *b])
+        return [d for key in keys for d in _differences(a.get(key), b.get(key), f"{prefix}.{key}".lstrip("."))]
+    return [] if a == b else [prefix]

@@ -1,0 +1,63 @@
+"""The one training loop. It calls an optimiser and knows nothing of what that regularises."""
+
+from __future__ import annotations
+
+import time
+
+import torch
+from tqdm import tqdm
+
+from l2sp.approaches.base import Approach
+from l2sp.config import OptimConfig, RuntimeConfig
+from l2sp.errors import UserError
+from l2sp.runs import Run
+from l2sp.training import checkpoint
+from l2sp.training.optim import Regularised
+from l2sp.training.schedule import lr_factor
+
+__all__ = ["fit", "total_steps"]
+
+
+def total_steps(optim: OptimConfig, steps_per_epoch: int) -> int:
+    """Number of optimiser steps of a run."""
+    return optim.steps if optim.steps is not None else int(optim.epochs or 0) * steps_per_epoch
+
+
+def fit(
+    approach: Approach, regularised: Regularised, optim: OptimConfig, runtime: RuntimeConfig, run: Run
+) -> int:
+    """Trains from the run's checkpoint, or from the start, to the end of the schedule; returns the steps done.
+
+    Interrupted at any moment and called again it ends bitwise where an undisturbed run ends.
+
+    Raises:
+        UserError: the loss is not finite (the message has step and learning rate), or the checkpoint is unusable.
+    """
+    model, optimizer = approach.model, regularised.optimizer
+    total = total_steps(optim, approach.steps_per_epoch)
+    first = checkpoint.restore(run.checkpoint, model, regularised)
+    run.rewind(first)
+    model.train()
+    device = next(model.parameters()).device.type
+    started = time.monotonic()
+    steps = enumerate(approach.batches(first, total), start=first)
+    for step, batch in tqdm(steps, total=total, initial=first, desc=run.path.parent.name, disable=None, leave=False):
+        lr = optim.lr * lr_factor(optim.schedule, step, total, approach.steps_per_epoch)
+        for group in optimizer.param_groups:
+            group["lr"] = lr
+        optimizer.zero_grad(set_to_none=True)
+        with torch.autocast(device, torch.bfloat16, enabled=runtime.bf16):
+            loss = approach.loss(batch)
+        if not torch.isfinite(loss):
+            raise UserError(
+                f"{run.path}: the loss is {loss.item()} at step {step} with learning rate {lr:g}: lower optim.lr"
+            )
+        loss.backward()
+        optimizer.step()
+        finished = step + 1
+        if finished % runtime.log_every == 0 or finished == total:
+            seconds = round(time.monotonic() - started, 3)
+            run.log(step=finished, split="fit", loss=loss.item(), lr=lr, seconds=seconds, **regularised.monitor())
+        if finished % runtime.checkpoint_every == 0 or finished == total:
+            checkpoint.save(run.checkpoint, finished, model, regularised)
+    return total

@@ -1,0 +1,86 @@
+"""The optimiser of both arms. The only module that knows what the arms differ in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from l2sp.config import OptimConfig, RegConfig
+from l2sp.errors import UserError
+from l2sp.starting_point import StartingPoint
+
+__all__ = ["Regularised", "build_optimizer"]
+
+
+@dataclass(frozen=True)
+class Regularised:
+    """An optimiser with its penalty, and what to log about it."""
+
+    optimizer: torch.optim.Optimizer
+    point: StartingPoint | None
+
+    def monitor(self) -> dict[str, float]:
+        """Distance of the shared weights from w0 and from zero; nothing when there is no w0."""
+        if self.point is None:
+            return {}
+        return {"distance_w0": self.point.distance_to_start(), "distance_zero": self.point.norm()}
+
+    def describe(self) -> dict[str, Any]:
+        """Numbers of shared, new and exempt scalars, and the checksum of w0, for env.json."""
+        if self.point is None:
+            return {"partition": None}
+        return {"partition": self.point.partition.counts(), "w0": self.point.checksum}
+
+    def state_dict(self) -> dict[str, Any]:
+        """State for a checkpoint: momentum, and the identity of the anchor."""
+        return {"optimizer": self.optimizer.state_dict(), "point": self.point.state_dict() if self.point else None}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Restores momentum; refuses a checkpoint with another anchor.
+
+        Raises:
+            UserError: the checkpoint was made with another starting point.
+        """
+        try:
+            if self.point is not None:
+                self.point.load_state_dict(state["point"] or {})
+        except (KeyError, ValueError) as error:
+            raise UserError(f"cannot resume: {error}") from error
+        self.optimizer.load_state_dict(state["optimizer"])
+
+
+def build_optimizer(
+    model: nn.Module, start: Mapping[str, Tensor], reg: RegConfig, optim: OptimConfig
+) -> Regularised:
+    """SGD with the penalty of `reg`: decay to zero (`origin`) or to the starting point (`start`).
+
+    Both arms have the same parameter groups and the same kernel; L2-SP adds one hook. From scratch there is
+    no w0, and every penalised weight decays to zero by alpha.
+
+    Raises:
+        UserError: the penalty cannot be built, e.g. no weight of the model is in the start.
+    """
+    if not start:
+        return Regularised(_sgd(_from_scratch(model, reg.alpha), optim), None)
+    try:
+        point = StartingPoint(model, start, reg.alpha, reg.beta)
+    except ValueError as error:
+        raise UserError(f"starting point: {error}") from error
+    optimizer = _sgd(point.param_groups(), optim)
+    if reg.reference == "start":
+        point.attach(optimizer)
+    return Regularised(optimizer, point)
+
+
+def _from_scratch(model: nn.Module, alpha: float) -> list[dict[str, Any]]:
+    # Which weights are penalised is the library's affair; as no hook is attached, the stand-in start is never used.
+    stand_in = {name: torch.ones_like(p) for name, p in model.named_parameters()}
+    return StartingPoint(model, stand_in, alpha=alpha, beta=alpha).param_groups()
+
+
+def _sgd(groups: list[dict[str, Any]], optim: OptimConfig) -> torch.optim.Optimizer:
+    return torch.optim.SGD(groups, lr=optim.lr, momentum=optim.momentum, fused=True)

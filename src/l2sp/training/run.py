@@ -1,0 +1,100 @@
+"""From a configuration to a finished run directory."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import torch
+
+from l2sp.approaches.registry import build_approach
+from l2sp.approaches.weights import save_weights
+from l2sp.config import TrainConfig
+from l2sp.errors import UserError
+from l2sp.runs import Run, environment, run_of, source_of
+from l2sp.training.fit import fit
+from l2sp.training.optim import build_optimizer
+
+__all__ = ["train"]
+
+
+def train(cfg: TrainConfig, wait: bool = False) -> Run:
+    """Trains and evaluates one run, or finds it finished; makes the world and the source weights it needs first.
+
+    Raises:
+        UserError: bad input or settings, in one line.
+        Busy: another process works on this run (with `wait`, its end is awaited instead).
+    """
+    run = run_of(cfg)
+    if run.done:
+        return run
+    with run.locked(wait=wait):
+        if not run.done:  # it may have been finished while the lock was awaited
+            try:
+                _train(cfg, run)
+            except Exception as error:
+                run.fail(error)
+                raise
+    return run
+
+
+def _train(cfg: TrainConfig, run: Run) -> None:
+    started = time.monotonic()
+    if cfg.runtime.threads is not None:
+        torch.set_num_threads(cfg.runtime.threads)
+    device = _device(cfg.runtime.device)
+    approach = build_approach(cfg, _data_root(cfg), _start_file(cfg), device)
+    regularised = build_optimizer(approach.model, approach.start, cfg.reg, cfg.optim)
+    used = {"device": _device_name(device), "threads": torch.get_num_threads()}
+    run.start(environment(**used, **approach.notes, **regularised.describe()))
+    steps = fit(approach, regularised, cfg.optim, cfg.runtime, run)
+    results = {split: approach.evaluate(split) for split in ("train", cfg.evaluate.split)}
+    for split, values in results.items():
+        run.log(step=steps, split=split, **values)
+    if cfg.row is None:
+        save_weights(run.weights, {k: v.contiguous() for k, v in approach.model.state_dict().items()})
+    metric = cfg.row.metric if cfg.row is not None else "accuracy"
+    distance = {key.removeprefix("distance_"): value for key, value in regularised.monitor().items()}
+    run.finish(
+        {
+            "steps": steps,
+            "metric": metric,
+            "value": results[cfg.evaluate.split][metric],
+            "results": results,
+            "distance": distance,
+            "seconds": round(time.monotonic() - started, 1),
+        }
+    )
+
+
+def _data_root(cfg: TrainConfig) -> Path:
+    if cfg.scale.world is None:
+        return Path(cfg.paths.data)
+    from l2sp.data.miniature import build_world, named_recipe
+
+    recipe = named_recipe(cfg.scale.world)
+    return build_world(Path(cfg.paths.artifacts) / "world" / recipe.digest(), recipe)
+
+
+def _start_file(cfg: TrainConfig) -> Path | None:
+    weights = cfg.weights
+    if weights.source == "source_run":
+        _, source = source_of(cfg)
+        source.runtime.threads, source.runtime.device = cfg.runtime.threads, cfg.runtime.device
+        return train(source, wait=True).weights
+    return Path(cfg.paths.data) / weights.file if weights.file else None
+
+
+def _device(name: str) -> torch.device:
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        return torch.device(name)
+    except RuntimeError as error:
+        raise UserError(f"runtime.device={name}: use auto, cpu or cuda") from error
+
+
+def _device_name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else str(device)
+
+

@@ -1,0 +1,32 @@
+"""Learning rate as a pure function of the step."""
+
+from __future__ import annotations
+
+import math
+
+from l2sp.config import ScheduleConfig
+from l2sp.errors import UserError
+
+__all__ = ["lr_factor"]
+
+
+def lr_factor(schedule: ScheduleConfig, step: int, total: int, steps_per_epoch: int) -> float:
+    """Factor of the base learning rate at `step` of 0..total-1.
+
+    `staircase`: factor^(epoch // every_epochs) (protocol 3.2); `cosine`: from 1 to 0 at `total`;
+    `poly`: (1 - step/total)^power (protocol 1.8); `constant`: 1. A warm-up rises linearly over its steps.
+
+    Raises:
+        UserError: no such schedule.
+    """
+    warmup = min(1.0, (step + 1) / (schedule.warmup_steps + 1))
+    if schedule.kind == "staircase":
+        decay_steps = schedule.every_epochs * steps_per_epoch
+        return warmup * schedule.factor ** float(step // decay_steps)
+    if schedule.kind == "cosine":
+        return warmup * 0.5 * (1 + math.cos(math.pi * step / total))
+    if schedule.kind == "poly":
+        return warmup * (1 - step / total) ** schedule.power
+    if schedule.kind == "constant":
+        return warmup
+    raise UserError(f"optim.schedule.kind={schedule.kind}: use staircase, cosine, poly or constant")

@@ -1,0 +1,106 @@
+"""Networks by name, the names of their heads, and their outputs."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch import nn
+from torchvision.models.inception import InceptionOutputs
+
+from l2sp.approaches.dstl.network import build_network, head_prefixes, logits_of
+from l2sp.errors import UserError
+
+
+def test_inception_by_name():
+    net = build_network("inception_v3", 6, 1 / 16, 0.2, True, 80)
+    assert type(net).__name__ == "Inception3"
+    assert net.fc.out_features == 6
+
+
+def test_a_timm_network_by_name():
+    net = build_network("tf_efficientnet_lite0", 6, 1.0, 0.3, True, 64)
+    assert net.drop_rate == 0.3
+    with torch.no_grad():
+        logits, aux = logits_of(net.eval()(torch.zeros(1, 3, 64, 64)))
+    assert logits.shape == (1, 6)
+    assert aux is None
+
+
+@pytest.mark.parametrize(
+    ("name", "head"),
+    [("tf_efficientnet_lite0", "classifier."), ("resnet18", "fc."), ("convnext_atto", "head.fc.")],
+)
+def test_heads_are_what_timm_calls_the_classifier(name, head):
+    net = build_network(name, 3, 1.0, 0.0, False, 64)
+    assert head_prefixes(net) == (head,)
+    assert net.get_parameter(f"{head}weight").shape[0] == 3
+    assert net.default_cfg["classifier"] + "." == head  # timm's own table as the oracle
+
+
+def test_a_distilled_network_has_two_heads():
+    net = build_network("deit_tiny_distilled_patch16_224", 3, 1.0, 0.0, False, 224)
+    assert head_prefixes(net) == ("head.", "head_dist.")
+
+
+def test_the_head_of_inception_is_what_the_published_code_does_not_restore():
+    net = build_network("inception_v3", 6, 1 / 16, 0.2, True, 299)
+    prefixes = head_prefixes(net)
+    assert prefixes == ("fc.", "AuxLogits.")
+    new = [n for n, _ in net.named_parameters() if n.startswith(prefixes)]
+    assert len(new) == 2 + 2 * 3 + 2  # classifier; two convolutions with batch norm; auxiliary classifier
+
+
+def test_a_network_without_a_classifier_is_refused():
+    with pytest.raises(UserError, match="Linear does not say"):
+        head_prefixes(nn.Linear(2, 2))
+    headless = nn.Module()
+    headless.get_classifier = nn.Identity
+    with pytest.raises(UserError, match="none of its layers"):
+        head_prefixes(headless)
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("tf_eficientnet_lite0", "tf_efficientnet_lite0"),
+        ("inception_v33", "inception_v3"),
+        ("resnet19", "resnet18"),
+    ],
+)
+def test_an_unknown_name_lists_near_ones(name, near):
+    with pytest.raises(UserError) as caught:
+        build_network(name, 2, 1.0, 0.0, False, 80)
+    assert name in str(caught.value)
+    assert near in str(caught.value).split("nearest: ")[1].split(", ")
+
+
+@pytest.mark.parametrize("name", ["qqqqqqqqqqqq", "hf-hub:timm/resnet18", ""])
+def test_a_name_that_resembles_nothing(name):
+    with pytest.raises(UserError, match="no network is called"):
+        build_network(name, 2, 1.0, 0.0, False, 80)
+
+
+def test_a_tag_that_timm_does_not_have():
+    with pytest.raises(UserError, match=r"resnet18\.no_such_tag"):
+        build_network("resnet18.no_such_tag", 2, 1.0, 0.0, False, 80)
+
+
+def test_a_width_is_for_inception_only():
+    with pytest.raises(UserError, match=r"0\.5 is for inception_v3"):
+        build_network("resnet18", 2, 0.5, 0.0, False, 80)
+
+
+def test_logits_of_both_kinds_of_output():
+    main, aux = torch.zeros(2, 3), torch.ones(2, 3)
+    assert logits_of(main) == (main, None)
+    assert logits_of(InceptionOutputs(main, aux)) == (main, aux)
+    assert logits_of(InceptionOutputs(main, None)) == (main, None)
+
+
+def test_importing_the_module_does_not_import_timm():
+    code = "import sys, l2sp.approaches.dstl.network, l2sp.approaches.weights; print('timm' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
