@@ -28,7 +28,7 @@ from l2sp.approaches.config import ApproachConfig
 from l2sp.approaches.dstl.config import DSTLConfig
 from l2sp.errors import UserError
 
-__all__ = ["CONFIGS", "ROOT", "TrainConfig", "compose", "explain", "fingerprint", "identity", "known_keys", "register", "typed"]
+__all__ = ["CONFIGS", "ROOT", "TrainConfig", "chosen", "compose", "explain", "fingerprint", "identity", "known_keys", "register", "typed"]
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = ROOT / "configs"
@@ -238,7 +238,14 @@ def typed(config: Any) -> TrainConfig:
 def identity(cfg: TrainConfig) -> dict[str, Any]:
     """The part of a resolved configuration that makes a run what it is, as plain containers."""
     plain = cast(dict[str, Any], OmegaConf.to_container(cast(Any, cfg), resolve=True))
+    del plain["approach"]["penalty"]  # which setting a table reports does not change the runs of any
     return {key: value for key, value in plain.items() if key not in NOT_IDENTITY}
+
+
+def chosen(cfg: TrainConfig) -> bool:
+    """Whether a run has its arm's reported setting (`approach.penalty`)."""
+    setting = cfg.approach.penalty.l2 if cfg.reg.name == "l2" else cfg.approach.penalty.l2_sp
+    return (cfg.reg.alpha, cfg.reg.beta) == (setting.alpha, setting.beta)
 
 
 def fingerprint(content: Any) -> str:

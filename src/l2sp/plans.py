@@ -118,9 +118,8 @@ def _points(plan: Plan, part: ScalePlan) -> list[tuple[str, ...]]:
 
 
 def _study(study: str, overrides: Sequence[str]) -> str:
-    """`learning_rate/lr=0.02`: the study, and what its points vary beside the penalty."""
-    varied = [o.rpartition(".")[2] for o in overrides if o.startswith("optim.")]
-    return "/".join([study, ",".join(varied)]) if varied else study
+    """`learning_rate/lr=0.02`: the study, and what its points set beside the penalty."""
+    return "/".join([study, ",".join(o.rpartition(".")[2] for o in overrides if not o.startswith("reg")) or "all"])
 
 
 def _planned(overrides: tuple[str, ...], cfg: TrainConfig, seed: int) -> Planned:

@@ -27,7 +27,7 @@ from typing import Any
 
 import yaml
 
-from l2sp.config import ROOT, TrainConfig, compose, fingerprint, identity
+from l2sp.config import ROOT, TrainConfig, chosen, compose, fingerprint, identity
 from l2sp.errors import UserError
 
 __all__ = ["Busy", "Run", "environment", "report_line", "run_of", "source_of", "write_atomically"]
@@ -58,7 +58,7 @@ class Run:
     Args:
         path: the directory; it is made when the run starts.
         content: the identity of the configuration (plain containers).
-        labels: row and paper blocks, kept beside the identity in config.yaml for the report.
+        labels: row, paper and chosen, kept beside the identity in config.yaml for the report.
     """
 
     def __init__(self, path: Path, content: dict[str, Any], labels: dict[str, Any]) -> None:
@@ -104,9 +104,15 @@ class Run:
         """Writes config.yaml and env.json, or checks the one that a half run left."""
         self._check_configuration()
         (self.path / "failed.json").unlink(missing_ok=True)
-        config = {**self.content, **self.labels}
-        write_atomically(self.path / "config.yaml", yaml.safe_dump(config, sort_keys=False))
+        self.label()
         write_atomically(self.path / "env.json", json.dumps(env, indent=1) + "\n")
+
+    def label(self) -> None:
+        """Writes config.yaml: the identity, and the labels as they are today (row, paper, chosen)."""
+        text = yaml.safe_dump({**self.content, **self.labels}, sort_keys=False)
+        path = self.path / "config.yaml"
+        if not path.exists() or path.read_text() != text:
+            write_atomically(path, text)
 
     def rewind(self, step: int) -> None:
         """Drops the logged lines after `step`, so that a resumed run's log has no line twice."""
@@ -157,7 +163,7 @@ def run_of(cfg: TrainConfig) -> Run:
     root = Path(cfg.paths.results) / cfg.scale.name
     root = root / "studies" / cfg.study if cfg.study else root
     arm = f"{cfg.reg.name}-alpha={cfg.reg.alpha:g}-beta={cfg.reg.beta:g}"
-    labels = {"row": _plain(cfg.row), "paper": _plain(cfg.paper)}
+    labels = {"row": _plain(cfg.row), "paper": _plain(cfg.paper), "chosen": chosen(cfg)}
     return Run(root / "runs" / cfg.experiment / arm / f"seed={cfg.seed}", content, labels)
 
 

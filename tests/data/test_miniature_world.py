@@ -77,6 +77,12 @@ def test_missing_file_is_named(copy: Path) -> None:
         build_world(copy, Recipe.tiny())
 
 
+def test_added_image_is_refused(copy: Path) -> None:
+    (copy / "source" / "train" / "000.bird" / "mine.jpg").write_bytes(b"x")
+    with pytest.raises(UserError, match="images were added"):
+        build_world(copy, Recipe.tiny())
+
+
 def test_flipped_byte_is_found_when_verifying(copy: Path) -> None:
     victim = next((copy / "nabirds" / "images").rglob("*.jpg"))
     content = bytearray(victim.read_bytes())

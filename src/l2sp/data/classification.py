@@ -8,7 +8,7 @@ ValueError on a damaged file and (Flowers102) refuse a subset by its md5; here t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
 
@@ -16,7 +16,7 @@ from torchvision.datasets import Flowers102, ImageFolder
 
 from l2sp.data.images import load_image
 from l2sp.data.labelled import Classification, Split, assemble, check_counts, hold_out
-from l2sp.data.release import Entry, Release, quoted, whole_number
+from l2sp.data.release import Entry, Release, find_root, quoted, whole_number
 from l2sp.errors import UserError
 
 __all__ = [
@@ -34,17 +34,6 @@ def read(name: str, root: Path) -> Classification:
     if name not in READERS:
         raise UserError(f"unknown classification data set {name!r}; known: {', '.join(READERS)}")
     return READERS[name](Path(root))
-
-
-def find_root(data_root: Path, folders: Sequence[str], remedy: str) -> Path:
-    """Return the first of `folders` that exists in `data_root`.
-
-    Raises UserError, which ends in `remedy`, if none does.
-    """
-    for folder in folders:
-        if (data_root / folder).is_dir():
-            return data_root / folder
-    raise UserError(f"{data_root}: no folder {' or '.join(folders)}; {remedy}")
 
 
 def read_cub200(root: Path) -> Classification:

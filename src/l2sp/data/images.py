@@ -33,7 +33,7 @@ class ImageCache:
     """Decoded images by path, kept until `limit_bytes` are used; later ones are decoded at each call.
 
     `short_side` (pixels): images with a longer short side are reduced to it, once, aspect kept, antialiased.
-    That saves memory and time, and deviates from the protocol, which crops from the full image; None: no limit.
+    That saves memory and time, but the protocol crops the full image. None sets no limit.
     With loader workers each process fills a cache of its own: prefer workers=0 where all images fit.
     """
 

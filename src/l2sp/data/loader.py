@@ -1,4 +1,4 @@
-"""Batches whose content is a pure function of (seed, step), so that a resumed run sees what it would have seen"""
+"""Batches as pure functions of (seed, step): a resumed run sees what it would have seen."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -14,7 +14,7 @@ import scipy.io
 
 from l2sp.errors import UserError
 
-__all__ = ["Entry", "Release", "quoted", "whole_number"]
+__all__ = ["Entry", "Release", "find_root", "quoted", "whole_number"]
 
 _DIGITS = re.compile(r"[0-9]{1,9}")
 
@@ -33,6 +33,17 @@ def whole_number(text: str) -> int | None:
     Narrower than `int`, which also takes signs, underscores and other scripts, and fails on very long input.
     """
     return int(text) if _DIGITS.fullmatch(text) else None
+
+
+def find_root(data_root: Path, folders: Sequence[str], remedy: str) -> Path:
+    """Return the first of `folders` that exists in `data_root`.
+
+    Raises UserError, which ends in `remedy`, if none does.
+    """
+    for folder in folders:
+        if (data_root / folder).is_dir():
+            return data_root / folder
+    raise UserError(f"{data_root}: no folder {' or '.join(folders)}; {remedy}")
 
 
 class Release:

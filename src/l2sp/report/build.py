@@ -29,7 +29,7 @@ def build_report(results: Path, scale: str, paper: Path, figures: bool = True) -
     missing; the tables and figures of studies only where there are runs, and an older file of theirs is
     removed. Everything that gave no row is logged. `figures=False` leaves the folder `figures/` alone.
 
-    Raises `UserError` for bad paper tables, a damaged `rows.csv`, or several settings claimed as the chosen one.
+    Raises `UserError` for bad paper tables, a damaged `rows.csv`, or several settings claimed as chosen.
     """
     root = results / scale
     printed = read_paper(paper)

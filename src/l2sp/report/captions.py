@@ -20,9 +20,9 @@ _SCALES = {
 _UNITS = "Metrics in percent, EPE in pixels."
 _SPREAD = "Mean ± sample standard deviation (number of seeds)."
 _INTERVAL = (
-    f"{_SPREAD} Interval: 95 %, paired Student t over the seeds that both arms share (number of pairs); it is "
-    "about seeds, not about the choice of test items. Verdict: better or worse if the interval excludes zero, "
-    "else not separable, also where equal differences leave no spread to judge by."
+    f"{_SPREAD} Interval: 95 %, paired Student t over the seeds that both arms share (number of pairs); it "
+    "is about seeds, not about the choice of test items. Verdict: better or worse if the interval excludes "
+    "zero, else not separable, also where equal differences leave no spread to judge by."
 )
 _DISTANCE = "Distance to w0: mean Euclidean distance of the shared weights from the starting point."
 
@@ -49,9 +49,10 @@ def table3(scale: str, counterexamples: str) -> str:
 def table6(scale: str, reference: str) -> str:
     """Caption of Table 6; `reference` names the L2 runs that differences are taken to."""
     return (
-        f"The {scale} column is ours: {scale_note(scale)}. Accuracy in percent. Differences are to {reference}. "
-        f"{_INTERVAL} The paper's fifth setting is printed 1e2 in our copy and read as 1e-2. The paper varied α "
-        "and β on the test images (its Table 3 shows the best of them); here settings are chosen on a "
+        f"The {scale} column is ours: {scale_note(scale)}. Accuracy in percent. "
+        f"Differences are to {reference}. {_INTERVAL} "
+        "The paper's fifth setting is printed 1e2 in our copy and read as 1e-2. The paper varied α and "
+        "β on the test images (its Table 3 shows the best of them); here settings are chosen on a "
         "validation part and this table is only looked at."
     )
 

@@ -125,7 +125,7 @@ def _path_claims(folder: Path) -> tuple[str, float, float, int] | None:
 
 def _read_run(place: _Place) -> Row:
     if not (place.path / "done.json").exists():
-        raise _UnusableError("unfinished", "no done.json")
+        raise _UnusableError("unfinished", f"no done.json{_failure(place.path)}")
     done = _load(place.path / "done.json", json.loads)
     config = _load(place.path / "config.yaml", lambda text: yaml.load(text, Loader=_LOADER))
     try:
@@ -135,6 +135,16 @@ def _read_run(place: _Place) -> Row:
         raise _UnusableError("corrupt", reason) from error
     _check_path(place, row, str(config.get("study") or ""))
     return row
+
+
+def _failure(folder: Path) -> str:
+    # A run that stopped at a non-finite loss looks like a half run, but says why.
+    if not (folder / "failed.json").exists():
+        return ""
+    try:
+        return f"; it failed: {_load(folder / 'failed.json', json.loads).get('error')}"
+    except _UnusableError as error:
+        return f"; {error}"
 
 
 def _load(path: Path, parse: Any) -> Mapping[str, Any]:
@@ -157,8 +167,8 @@ def _make_row(place: _Place, config: Mapping[str, Any], done: Mapping[str, Any])
     better = config["row"]["better"]
     if better not in ("higher", "lower"):
         raise ValueError(f"row.better is {better!r}, not higher or lower")
-    if not isinstance(reg["chosen"], bool):
-        raise ValueError(f"reg.chosen is {reg['chosen']!r}, not true or false")
+    if not isinstance(config["chosen"], bool):
+        raise ValueError(f"chosen is {config['chosen']!r}, not true or false")
     return Row(
         scale=str(config["scale"]["name"]),
         study=place.study,
@@ -167,7 +177,7 @@ def _make_row(place: _Place, config: Mapping[str, Any], done: Mapping[str, Any])
         alpha=_number(reg["alpha"]),
         beta=_number(reg["beta"]),
         lr=_number(config["optim"]["lr"]),
-        chosen=reg["chosen"],
+        chosen=config["chosen"],
         seed=_whole(config["seed"]),
         steps=_whole(done["steps"]),
         metric=metric,
@@ -197,8 +207,8 @@ def _whole(value: object) -> int:
     return value
 
 
-def _same(a: float, b: float) -> bool:
-    return (math.isnan(a) and math.isnan(b)) or math.isclose(a, b, rel_tol=1e-9)
+def _same(a: float, b: float, tolerance: float = 1e-9) -> bool:
+    return (math.isnan(a) and math.isnan(b)) or math.isclose(a, b, rel_tol=tolerance)
 
 
 def _check_path(place: _Place, row: Row, study: str) -> None:
@@ -212,8 +222,9 @@ def _check_path(place: _Place, row: Row, study: str) -> None:
         "experiment": (place.path.parent.parent.name, row.experiment),
         "reg": (reg, row.reg),
         "seed": (seed, row.seed),
-        "alpha": (alpha, alpha if _same(alpha, row.alpha) else row.alpha),
-        "beta": (beta, beta if _same(beta, row.beta) else row.beta),
+        # Names of directories hold six digits.
+        "alpha": (alpha, alpha if _same(alpha, row.alpha, 1e-5) else row.alpha),
+        "beta": (beta, beta if _same(beta, row.beta, 1e-5) else row.beta),
     }
     for name, (path_says, config_says) in checks.items():
         if path_says != config_says:

@@ -1,10 +1,11 @@
-"""Figures as PNG bytes. The only module that imports matplotlib, and nothing imports it before it is needed."""
+"""Figures as PNG bytes. The only module that imports matplotlib; `build` imports it only when it draws."""
 
 from __future__ import annotations
 
 import io
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 from matplotlib import rc_context
 from matplotlib.axes import Axes
@@ -25,7 +26,7 @@ __all__ = ["forest", "learning_rate"]
 # Okabe and Ito's colours: told apart with any colour vision; markers and line styles differ too.
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#5A5A5A"
 _LOOK = {"l2": (ORANGE, "s", "--"), "l2_sp": (BLUE, "o", "-")}
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "font.size": 10,
     "font.family": "DejaVu Sans",  # ships with matplotlib, so other machines draw the same letters
     "axes.spines.top": False,
@@ -86,7 +87,8 @@ def _forest_panel(ax: Axes, pairs: Sequence[Pair]) -> None:
 def learning_rate(rungs: Sequence[Rung], paper: Paper, scale: str) -> bytes:
     """The learning-rate study: for each experiment the test metric and the distance to w0 over the ladder.
 
-    Lines join means over seeds, bars are sample standard deviations, small marks the single seeds.
+    Lines join means over seeds, bars are sample standard deviations, small marks the single seeds. A rate at
+    which a run diverged has no mean and says so.
     """
     by_experiment: dict[str, list[Rung]] = {}
     for rung in rungs:
@@ -126,13 +128,14 @@ def _rung_panels(left: Axes, right: Axes, name: str, rungs: Sequence[Rung], pape
 def _curves(ax: Axes, rungs: Sequence[Rung], get: Callable[[Row], float]) -> None:
     for reg, label in ARMS.items():
         color, marker, line = _LOOK[reg]
-        rows = [
-            r for rung in rungs for r in (rung.l2 if reg == "l2" else rung.l2_sp) if math.isfinite(get(r))
-        ]
-        points = {lr: [get(r) for r in found] for lr, found in group(rows, lambda r: r.lr).items()}
-        summaries = [summarise(values) for values in points.values()]
-        spread = [s.sd if s.n > 1 else 0.0 for s in summaries]
-        means = [s.mean for s in summaries]
+        rows = [row for rung in rungs for row in (rung.l2 if reg == "l2" else rung.l2_sp)]
+        # A mean over the seeds that survived would flatter the arm: one diverged run leaves a gap.
+        by_lr = {lr: summarise([get(r) for r in found]) for lr, found in group(rows, lambda r: r.lr).items()}
+        spread = [s.sd if s.n > 1 else 0.0 for s in by_lr.values()]
         ax.plot([r.lr for r in rows], [get(r) for r in rows], marker, color=color, alpha=0.3, ms=3)
-        look = {"color": color, "marker": marker, "linestyle": line, "label": label}
-        ax.errorbar(list(points), means, spread, ms=5, lw=1.6, capsize=3, **look)
+        look: dict[str, Any] = {"color": color, "marker": marker, "linestyle": line, "label": label}
+        ax.errorbar(list(by_lr), [s.mean for s in by_lr.values()], spread, ms=5, lw=1.6, capsize=3, **look)
+        for lr in {row.lr for row in rows if not math.isfinite(row.value)}:
+            place = (lr, 0.03 if reg == "l2" else 0.11)
+            look = {"ha": "center", "fontsize": 8, "color": color}
+            ax.annotate(f"{label} diverged", place, xycoords=("data", "axes fraction"), **look)

@@ -12,8 +12,8 @@ __all__ = ["write_atomically"]
 def write_atomically(path: Path, content: str | bytes) -> None:
     """Writes `content` (text as UTF-8) so that a reader sees the old file or the new one, never a part.
 
-    Line ends stay as they are. Makes the parent folders. Raises `OSError` as the file system does; then the old file is untouched and no
-    temporary file stays behind.
+    Line ends stay as they are. Makes the parent folders. Raises `OSError` as the file system does; then the
+    old file is untouched and no temporary file stays behind.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")

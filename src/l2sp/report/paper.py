@@ -53,10 +53,11 @@ class PaperSetting:
 
 @dataclass(frozen=True)
 class Paper:
-    """Tables 3 and 6 as printed."""
+    """Tables 3 and 6 as printed, and the rows of Table 4 that go against the paper's own text."""
 
     table3: tuple[PaperRow, ...]
     table6: tuple[PaperSetting, ...]
+    counterexamples: str = ""
     _places: dict[str, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -81,13 +82,13 @@ class Paper:
 
 
 def read_paper(folder: Path) -> Paper:
-    """Reads `table3.csv` and `table6.csv` of `folder`.
+    """Reads `table3.csv`, `table4.csv` and `table6.csv` of `folder`.
 
     Raises `UserError` for a missing file or column, or a value out of its range.
     """
     table3 = [_row(i, line, folder) for i, line in enumerate(_lines(folder / "table3.csv"), 1)]
     table6 = [_setting(line, folder) for line in _lines(folder / "table6.csv")]
-    return Paper(tuple(table3), tuple(table6))
+    return Paper(tuple(table3), tuple(table6), _counterexamples(folder / "table4.csv"))
 
 
 def _lines(path: Path) -> list[dict[str, str]]:
@@ -96,6 +97,20 @@ def _lines(path: Path) -> list[dict[str, str]]:
             return list(csv.DictReader(file))
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}; it ships with the repository, restore it") from error
+
+
+def _counterexamples(path: Path) -> str:
+    lines = _lines(path)
+    try:
+        l2 = {line["approach"]: line["miou"] for line in lines if line["reg"] == "L2"}
+        lower = [line for line in lines if float(line["miou"]) < float(l2[line["approach"]])]
+        return "; ".join(
+            f"{line['approach']}, {line['reg']} with α={line['alpha']}, β={line['beta']}: "
+            f"{line['miou']} mIoU against {l2[line['approach']]} for L2"
+            for line in lower
+        )
+    except (KeyError, ValueError) as error:
+        raise UserError(f"{path}: bad or missing {error}") from error
 
 
 def _row(number: int, line: dict[str, str], folder: Path) -> PaperRow:

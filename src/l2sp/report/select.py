@@ -84,7 +84,7 @@ def setting_order(setting: Setting) -> tuple[float, int, float, float]:
 def chosen_rows(rows: Iterable[Row], experiment: str, reg: str) -> list[Row]:
     """The main runs of one arm at the setting that was chosen on validation, by seed.
 
-    A run says itself (`reg.chosen` of its configuration) whether it used the experiment's default alpha and
+    A run says itself (`chosen` of its configuration) whether it used the experiment's default alpha and
     beta of its arm; those defaults are what validation chose. Raises `UserError` if runs of several settings
     say so, for instance after a default was changed.
     """

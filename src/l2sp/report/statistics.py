@@ -21,7 +21,8 @@ _ROUNDING = 1e-12  # relative to the values: below it a spread is floating-point
 class Summary:
     """Mean and sample standard deviation (n - 1; NaN for n < 2) of `n` runs.
 
-    `diverged` counts the runs whose value is not finite. The mean is NaN as soon as one run diverged: an average over the survivors would flatter the arm.
+    `diverged` counts the runs whose value is not finite. The mean is NaN as soon as one run diverged: an
+    average over the survivors would flatter the arm.
     """
 
     mean: float = math.nan

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from l2sp.report import captions
 from l2sp.report.paper import Paper
 from l2sp.report.rows import Row, Setting
 from l2sp.report.select import (
@@ -20,12 +21,10 @@ from l2sp.report.select import (
 )
 from l2sp.report.statistics import Comparison, Summary, compare, summarise
 from l2sp.report.table import Table, Value
-from l2sp.report.tables import INTERVAL_NOTE, comparison_record, scale_note, summary_record
+from l2sp.report.tables import comparison_record, summary_record
 from l2sp.report.text import DASH, arm, difference, measured_interval, plain, setting_number
 
 __all__ = ["Rung", "alpha", "ladder", "learning_rate", "regime", "selection"]
-
-DISTANCE = "distance to w0: mean Euclidean distance of the shared weights from the starting point"
 
 
 @dataclass(frozen=True)
@@ -41,9 +40,9 @@ class Rung:
 def ladder(rows: Sequence[Row], paper: Paper) -> list[Rung]:
     """The learning-rate study, by experiment and rising learning rate.
 
-    An arm has its chosen alpha and beta where runs of it exist, else the only setting it was run with; several
-    raise `UserError`. Where the study has no run of an arm at the experiment's own learning rate, the main
-    runs of that arm (same number of steps) take the place.
+    An arm has its chosen alpha and beta where runs of it exist, else the only setting it was run with;
+    several raise `UserError`. Where the study has no run of an arm at the experiment's own learning rate,
+    the main runs of that arm (same number of steps) take the place.
     """
     study = study_rows(rows, "learning_rate")
     rungs = []
@@ -63,6 +62,10 @@ def _arm_ladder(study: Sequence[Row], main: Sequence[Row], reg: str) -> dict[flo
         if found[0].steps in {row.steps for row in study}:
             by_lr.setdefault(lr, found)
     return by_lr
+
+
+def _table(name: str, title: str, scale: str, caption: str, header: Sequence[str]) -> Table:
+    return Table(name, f"{title}, {captions.scale_note(scale)}", caption, header)
 
 
 def _value(rows: Sequence[Row]) -> Summary:
@@ -88,11 +91,7 @@ def learning_rate(rows: Sequence[Row], paper: Paper, scale: str) -> Table | None
     rungs = ladder(rows, paper)
     header = ["experiment", "lr", "L2", "L2-SP", "difference", "95 % interval", "verdict"]
     header += ["L2 train", "L2-SP train", "L2 distance to w0", "L2-SP distance to w0"]
-    caption = (
-        "Metrics in percent, EPE in pixels. A line at an experiment's own learning rate uses its main runs where the "
-        f"study has none. {INTERVAL_NOTE} Train: mean of the same metric on the training set; {DISTANCE}."
-    )
-    table = Table("learning_rate", f"Learning rates, {scale_note(scale)}", caption, header)
+    table = _table("learning_rate", "Learning rates", scale, captions.learning_rate(), header)
     for rung in rungs:
         both = [*rung.l2, *rung.l2_sp]
         unit = paper.unit(rung.experiment, both[0].metric)
@@ -133,16 +132,12 @@ def _arm_record(name: str, rows: Sequence[Row], paper: Paper) -> dict[str, Value
 def regime(rows: Sequence[Row], paper: Paper, scale: str) -> Table | None:
     """Training from scratch against fine-tuning, or None without runs from scratch.
 
-    One line per experiment and setting that was trained from scratch: whether the scale lies where the paper is
-    about, that is fine-tuning wins by a wide margin and fits its training set.
+    One line per experiment and setting that was trained from scratch. It shows whether the scale lies in the
+    regime that the paper is about: fine-tuning wins by a wide margin and fits its training set.
     """
     scratch = study_rows(rows, "from_scratch")
     header = ["experiment", "from scratch", "fine-tuned L2", "fine-tuned L2-SP", "L2 train", "L2-SP train"]
-    caption = (
-        "Metrics in percent, EPE in pixels: mean ± sample standard deviation (number of seeds). Fine-tuned: at the "
-        "settings chosen on validation. Train: the same metric on the training set."
-    )
-    table = Table("regime", f"From scratch or fine-tuned, {scale_note(scale)}", caption, header)
+    table = _table("regime", "From scratch or fine-tuned", scale, captions.regime(), header)
     points = group(scratch, lambda row: (row.experiment, row.study, row.reg, row.setting))
     for (name, study, reg, setting), found in sorted(
         points.items(), key=lambda item: paper.order(item[0][0])
@@ -179,11 +174,7 @@ def alpha(rows: Sequence[Row], paper: Paper, scale: str) -> Table | None:
     ]
     header = ["experiment", "regulariser", "α", "β", "value", "difference to L2", "95 % interval", "verdict"]
     header += ["train", "distance to w0", "chosen"]
-    caption = (
-        "Metrics in percent, EPE in pixels. Differences are to the chosen L2 setting of the same experiment. "
-        f"{INTERVAL_NOTE} These are test values, looked at and not chosen by. {DISTANCE[0].upper()}{DISTANCE[1:]}."
-    )
-    table = Table("alpha", f"Settings of α and β, {scale_note(scale)}", caption, header)
+    table = _table("alpha", "Settings of α and β", scale, captions.alpha(), header)
     for name in names:
         base = chosen_rows(runs, name, "l2")
         settings = group([r for r in runs if r.experiment == name], lambda r: (r.reg, r.setting))
@@ -225,16 +216,12 @@ def selection(rows: Sequence[Row], paper: Paper, scale: str) -> Table | None:
     """The validation trials by which each arm's setting was chosen, or None without trials.
 
     The chosen setting is the one of the arm's main runs (learning rate, steps, alpha, beta); before main runs
-    exist, every trial with the default alpha and beta is marked. The best trial is marked apart, so that a choice
-    against validation would show.
+    exist, every trial with the default alpha and beta is marked. The best trial is marked apart, so that a
+    choice against validation would show.
     """
     trials = study_rows(rows, "selection")
     header = ["experiment", "arm", "lr", "steps", "α", "β", "validation", "best", "chosen"]
-    caption = (
-        "Mean ± sample standard deviation (number of seeds) on the validation part, which no other table reports; "
-        "metrics in percent, EPE in pixels."
-    )
-    table = Table("selection", f"Validation trials, {scale_note(scale)}", caption, header)
+    table = _table("selection", "Validation trials", scale, captions.selection(), header)
     for name in experiments_of(trials, paper):
         for reg in ARMS:
             mine = [row for row in trials if row.experiment == name and row.reg == reg]

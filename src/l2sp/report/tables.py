@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from l2sp.report import captions
 from l2sp.report.paper import PX, Paper, PaperRow, PaperSetting, Unit
 from l2sp.report.rows import Row
 from l2sp.report.select import (
@@ -24,11 +25,9 @@ from l2sp.report.table import Table, Value
 from l2sp.report.text import DASH, arm, difference, measured_interval, scaled, setting_number
 
 __all__ = [
-    "INTERVAL_NOTE",
     "Pair",
     "comparison_record",
     "pairs",
-    "scale_note",
     "summary_record",
     "table3",
     "table6",
@@ -149,9 +148,8 @@ def table6(rows: Sequence[Row], paper: Paper, scale: str) -> Table:
     """
     runs = [row for row in main_rows(rows) if row.experiment == CUB]
     lines = _lines6(runs, paper.table6)
-    base = chosen_rows(runs, CUB, "l2") or next(
-        (line.rows for line in lines if line.reg == "l2" and line.rows), []
-    )
+    own = next((line.rows for line in lines if line.reg == "l2" and line.rows), ())
+    base = chosen_rows(runs, CUB, "l2") or list(own)
     header = ["regulariser", "α", "β", "paper accuracy", f"{scale} accuracy"]
     header += ["difference to L2", "95 % interval", "verdict", "note"]
     caption = captions.table6(scale, _reference6(base))
@@ -170,23 +168,23 @@ def table6(rows: Sequence[Row], paper: Paper, scale: str) -> Table:
 
 
 def _lines6(runs: Sequence[Row], printed: Sequence[PaperSetting]) -> list[_Line6]:
-    left = {key: one_setting(arm) for key, arm in group(runs, lambda r: (r.reg, r.alpha, r.beta)).items()}
+    left = {key: one_setting(found) for key, found in group(runs, lambda r: (r.reg, r.alpha, r.beta)).items()}
     lines = []
     for s in printed:
         key = next(
-            (k for k, arm in left.items() if k[0] == s.reg and same_weights(arm[0], s.alpha, s.beta)), None
+            (k for k, found in left.items() if k[0] == s.reg and same_weights(found[0], s.alpha, s.beta)),
+            None,
         )
         ours, note = (left.pop(key), "") if key else ([], "")
         if not ours and s.reg == "l2":
             # The paper's weight decay fits the paper's scale; ours was chosen on our validation part.
-            key = next((k for k, arm in left.items() if k[0] == "l2" and arm[0].chosen), None)
+            key = next((k for k, found in left.items() if k[0] == "l2" and found[0].chosen), None)
             ours = left.pop(key) if key else []
             note = f"ours with {setting_text(ours[0].setting)}" if ours else ""
         lines.append(_Line6(s.reg, s.alpha, s.beta, s.accuracy, ours, _note(note, ours)))
-    extra = sorted(left.values(), key=lambda arm: (arm[0].reg, setting_order(arm[0].setting)))
+    extra = sorted(left.values(), key=lambda found: (found[0].reg, setting_order(found[0].setting)))
     return lines + [
-        _Line6(arm[0].reg, arm[0].alpha, arm[0].beta, "", arm, _note("not in the paper", arm))
-        for arm in extra
+        _Line6(r[0].reg, r[0].alpha, r[0].beta, "", r, _note("not in the paper", r)) for r in extra
     ]
 
 

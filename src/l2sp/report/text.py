@@ -91,7 +91,10 @@ def measured_interval(comparison: Comparison, unit: Unit) -> str:
 
 def setting_number(value: float) -> str:
     """A hyper-parameter as papers print it: 0.01, 4e-5. Parses back to ten digits."""
-    return re.sub(r"e([+-])0*(\d)", lambda m: f"e{m[1].replace('+', '')}{m[2]}", f"{value:.10g}")
+    if value == 0 or 1e-3 <= abs(value) < 1e6:
+        return f"{value:.10g}"
+    mantissa, _, exponent = f"{value:.9e}".partition("e")
+    return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
 
 
 def escape_latex(text: str) -> str:

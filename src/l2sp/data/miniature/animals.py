@@ -94,7 +94,8 @@ def _bird_tail_and_legs(p: Painter, t: Traits, lean: float, fat: float) -> None:
     legs = t.span("legs", 0.12, 0.42)
     for x, swing in ((-0.02, 0.1), (0.1, -0.06)):
         foot = (x + swing * t.posture[3], 0.05 + fat + legs)
-        p.fill(capsule(p.u, p.v, (x, fat * 0.7), foot, 0.03, 0.025), hsv(0.08, 0.5, 0.35), relief=0.3)
+        q = p.near(x, 0.9 * fat + legs / 2, 0.15 + (fat + legs) / 2)
+        q.fill(capsule(q.u, q.v, (x, fat * 0.7), foot, 0.03, 0.025), hsv(0.08, 0.5, 0.35), relief=0.3)
 
 
 def _bird_head(p: Painter, t: Traits, lean: float) -> None:
@@ -111,6 +112,8 @@ def _bird_head(p: Painter, t: Traits, lean: float) -> None:
         beak,
         hsv(0.5 * t.kinds[t.names.index("accent_hue")] * 0.2 + 0.1, 0.75, t.span("accent_val", 0.25, 0.95)),
     )
+    p = p.near(x, y, size)
+    u, v = p.u, p.v
     head = ellipse(u, v, x, y, size, size * 0.94)
     p.fill(head, t.colour("main"))
     cap = t.span("cap", -1.0, 1.0)

@@ -90,7 +90,7 @@ class _Writer:
     def mat(self, name: str, content: dict[str, object]) -> None:
         path = self.path(name)
         scipy.io.savemat(path, content)
-        # The first 116 bytes are free text where scipy puts the date: without it equal worlds have equal bytes.
+        # The first 116 bytes are free text where scipy puts the date; equal worlds shall have equal bytes.
         with path.open("r+b") as file:
             file.write(b"MATLAB 5.0 MAT-file, miniature world".ljust(116))
 

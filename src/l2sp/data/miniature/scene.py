@@ -63,7 +63,8 @@ class Camera:
         out = (out - np.float32(0.5)) * np.float32(self.contrast) + np.float32(0.5)
         if self.noise > 0:
             out += np.float32(self.noise) * _grain(rng, height, width)
-        return (np.clip(out, 0, 1) * 255 + np.float32(0.5)).astype(np.uint8).transpose(1, 2, 0)
+        levels: NDArray[np.uint8] = (np.clip(out, 0, 1) * 255 + np.float32(0.5)).astype(np.uint8)
+        return levels.transpose(1, 2, 0)
 
 
 @lru_cache(maxsize=4)

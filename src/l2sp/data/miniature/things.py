@@ -84,17 +84,18 @@ def _car_marks(p: Painter, t: Traits, body: Patch, sill: float, belt: float, hal
 
 
 def _car_wheels(p: Painter, t: Traits, half: float, sill: float) -> None:
-    u, v = p.u, p.v
     size = t.span("wheel", 0.145, 0.215)
     spokes, hub = 3 + t.pick("hub", 6), t.span("accent_val", 0.45, 0.9)
     for x in (-half * 0.62, half * 0.62):
-        p.fill(ellipse(u, v, x, sill, size * 1.18, size * 1.18), (0.05, 0.05, 0.05), relief=0.0, opacity=0.8)
-        p.fill(ellipse(u, v, x, sill, size, size), _TYRE, relief=0.3)
-        p.fill(
+        q = p.near(x, sill, size * 1.2)
+        u, v = q.u, q.v
+        q.fill(ellipse(u, v, x, sill, size * 1.18, size * 1.18), (0.05, 0.05, 0.05), relief=0.0, opacity=0.8)
+        q.fill(ellipse(u, v, x, sill, size, size), _TYRE, relief=0.3)
+        q.fill(
             ellipse(u, v, x, sill, size * 0.64, size * 0.64), (hub * 0.35, hub * 0.35, hub * 0.36), relief=0.3
         )
         star = petals(u - x, v - sill, spokes, 0.0, size * 0.62, size * 0.16, 0.0, math.pi * t.posture[3])
-        p.fill(star, (hub, hub, hub * 1.02), relief=0.2)
+        q.fill(star, (hub, hub, hub * 1.02), relief=0.2)
 
 
 def plane(p: Painter, t: Traits) -> None:
@@ -196,8 +197,7 @@ def dish(p: Painter, t: Traits) -> None:
     _dish_pieces(p, t, wide, tall)
 
 
-def _dish_pieces(p: Painter, t: Traits, wide: float, tall: float) -> None:
-    u, v = p.u, p.v
+def _dish_pieces(whole: Painter, t: Traits, wide: float, tall: float) -> None:
     count, size, kind = 2 + t.pick("pieces", 7), t.span("piece", 0.07, 0.15), t.pick("piece_kind", 4)
     colour = hsv(
         t.span("main_hue", -0.5, 0.5) + t.span("accent_sat", 0.1, 0.9), 0.75, t.span("second_val", 0.35, 0.9)
@@ -208,6 +208,8 @@ def _dish_pieces(p: Painter, t: Traits, wide: float, tall: float) -> None:
         a = 2 * math.pi * (k / count + 0.5 * t.posture[5]) + 0.4 * t.posture[(k * 5) % 11]
         far = ring * (0.75 + 0.25 * t.posture[(k * 7 + 3) % 11])
         x, y = wide * far * math.cos(a), tall * far * math.sin(a)
+        p = whole.near(x, y, size * 1.7)
+        u, v = p.u, p.v
         if kind == 0:
             p.fill(ellipse(u, v, x, y, size, size), colour, relief=0.85, gloss=0.2)
         elif kind == 1:

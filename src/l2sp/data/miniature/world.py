@@ -60,7 +60,7 @@ def build_world(
 
 
 def check_world(root: Path, recipe: Recipe | None = None, *, verify: bool = False) -> None:
-    """Check the world at ``root``: recipe (if given), and presence and size of every file.
+    """Check the world at ``root``: recipe (if given), and every file present with its size, no image more.
 
     ``verify`` reads every file and compares its sha256.
 
@@ -76,12 +76,17 @@ def check_world(root: Path, recipe: Recipe | None = None, *, verify: bool = Fals
     except (OSError, UnicodeDecodeError):
         raise _damaged(root, "checksums.txt") from None
     rows = [line.split("  ", 1) for line in text.splitlines()]
-    sizes = facts.get("sizes")
-    if hashlib.sha256(text.encode()).hexdigest() != facts.get("checksums") or not isinstance(sizes, list):
+    sizes: list[int] = facts.get("sizes") or []
+    if hashlib.sha256(text.encode()).hexdigest() != facts.get("checksums") or len(rows) != len(sizes):
         raise _damaged(root, "checksums.txt")
     for (digest, name), size in zip(rows, sizes, strict=True):
         if not _intact(root / name, size, digest if verify else None):
             raise _damaged(root, name)
+    images = sum(name.endswith(".jpg") for _, _, names in os.walk(root) for name in names)
+    if images != sum(name.endswith(".jpg") for _, name in rows):
+        raise UserError(
+            f"{root}: images were added to the miniature world; delete the folder and build it again"
+        )
 
 
 def _intact(path: Path, size: int, digest: str | None) -> bool:
@@ -159,13 +164,18 @@ def _seal(draft: Path, recipe: Recipe, sums: dict[str, tuple[str, int]]) -> None
     (draft / "world.json").write_text(json.dumps(facts) + "\n", encoding="utf-8")
 
 
+def _cores() -> int:
+    """Cores this process may use; fewer than the machine's in a container or batch job."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 Rendered = tuple[Sample, Box, str, int]
 
 
 def _render_all(draft: Path, recipe: Recipe, paths: Plan, workers: int | None) -> Iterator[Rendered]:
     """Draw and write every image; yields sample, box, sha256 and size in the order of ``paths``."""
     jobs = list(paths.items())
-    count = workers if workers is not None else len(os.sched_getaffinity(0))
+    count = workers if workers is not None else _cores()
     chunks = [jobs[k : k + _CHUNK] for k in range(0, len(jobs), _CHUNK)]
     work = partial(_render_chunk, draft, recipe)
     with tqdm(total=len(jobs), desc="miniature world", unit="image", disable=None) as bar:
@@ -180,7 +190,7 @@ def _each(
     if workers <= 1:
         yield from map(work, chunks)
         return
-    # Forked workers start at once and import nothing again; drawing uses no thread pool that a fork could break.
+    # Forked workers start at once and import nothing again; drawing uses no threads that a fork could break.
     context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
     with ProcessPoolExecutor(workers, mp_context=context) as pool:
         try:

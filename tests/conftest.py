@@ -1,0 +1,29 @@
+"""Shared fixtures: a smallest world made once, and a composed run on it."""
+
+from pathlib import Path
+
+import pytest
+
+from l2sp.config import TrainConfig, compose
+from l2sp.data.miniature import Recipe, build_world
+
+
+@pytest.fixture(scope="session")
+def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An artifacts folder with the tiny world in it."""
+    root = tmp_path_factory.mktemp("artifacts")
+    recipe = Recipe.tiny()
+    build_world(root / "world" / recipe.digest(), recipe)
+    return root
+
+
+@pytest.fixture
+def smoke(artifacts: Path, tmp_path: Path):
+    """Composes a run at smoke scale whose results go to this test's own folder."""
+
+    def make(*overrides: str) -> TrainConfig:
+        paths = [f"paths.artifacts='{artifacts}'", f"paths.results='{tmp_path}'", "runtime.threads=1"]
+        experiment = [] if any(o.startswith("experiment=") for o in overrides) else ["experiment=dstl_cub200"]
+        return compose([*experiment, "scale=smoke", *paths, *overrides])
+
+    return make

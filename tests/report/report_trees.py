@@ -1,0 +1,92 @@
+"""Trees of run directories, written by hand so that no number depends on the trainer."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+PAPER = Path(__file__).parents[2] / "results" / "paper"
+
+# arm: (alpha, beta) chosen on the imaginary validation part
+CHOSEN = {"l2": (1e-3, 1e-3), "l2_sp": (1e-2, 1e-3)}
+
+
+def write_run(results: Path, experiment: str, reg: str, seed: int, value: float, **given: Any) -> Path:
+    """Writes one finished run and returns its directory; `given` overrides scale, study, alpha and so on."""
+    alpha, beta = given.get("alpha", CHOSEN[reg][0]), given.get("beta", CHOSEN[reg][1])
+    scale, study, split = given.get("scale", "mini"), given.get("study"), given.get("split", "test")
+    flow = "segflow_m" in experiment or "segflow_dr" in experiment
+    metric, better = ("epe", "lower") if flow else ("accuracy", "higher")
+    config = {
+        "experiment": experiment,
+        "scale": {"name": scale},
+        "seed": seed,
+        "study": study,
+        "reg": {"name": reg, "alpha": alpha, "beta": beta},
+        "chosen": (alpha, beta) == CHOSEN[reg],
+        "optim": {"lr": given.get("lr", 0.02)},
+        "weights": {"source": given.get("weights", "mini")},
+        "row": {"table": 3, "number": 1, "metric": metric, "better": better},
+        "evaluate": {"split": split},
+    }
+    done = {
+        "config": given.get("config", "0123456789abcdef" * 4),
+        "steps": given.get("steps", 300),
+        "metric": metric,
+        "value": value,
+        "results": {
+            split: {metric: value, "n": given.get("n", 1200)},
+            "train": {metric: given.get("train", 1.0), "n": 192},
+        },
+        "distance": {"w0": given.get("w0", 3.25), "zero": 40.0},
+        "wall_s": 12.5,
+    }
+    base = results / scale / (f"studies/{study}/runs" if study else "runs")
+    folder = base / experiment / f"{reg}-alpha={alpha:g}-beta={beta:g}" / f"seed={seed}"
+    folder.mkdir(parents=True)
+    (folder / "config.yaml").write_text(yaml.safe_dump(config))
+    (folder / "done.json").write_text(json.dumps(done))
+    return folder
+
+
+L2 = {"dstl_cub200": (0.871, 0.868, 0.874), "dstl_aircraft": (0.70, 0.71, 0.72), "dstl_food101": (0.81,)}
+SP = {"dstl_cub200": (0.885, 0.880, 0.887), "dstl_aircraft": (0.71, 0.70, 0.725), "dstl_food101": (0.80,)}
+FLOW = {"l2": (1.25, 1.31, 1.28), "l2_sp": (1.05, 1.12, 1.07)}
+
+
+def write_tree(results: Path) -> Path:
+    """Main runs of four experiments, other settings on CUB, and the three side studies, all at mini scale."""
+    for reg, table in (("l2", L2), ("l2_sp", SP)):
+        for experiment, values in table.items():
+            for seed, value in enumerate(values):
+                write_run(results, experiment, reg, seed, value, w0=4.5 if reg == "l2" else 2.25)
+        for seed, value in enumerate(FLOW[reg]):
+            write_run(results, "segflow_monkaa_final", reg, seed, value, train=0.8)
+    for seed in range(3):
+        write_run(results, "dstl_cub200", "l2_sp", seed, 0.86 + 0.01 * seed, alpha=1e-4, beta=1e-4)
+        write_run(results, "dstl_cub200", "l2_sp", seed, 0.84 + 0.01 * seed, alpha=0.5, beta=1e-3)
+    _write_studies(results)
+    return results
+
+
+def _write_studies(results: Path) -> None:
+    for k, lr in enumerate((0.01, 0.04, 0.08)):
+        for seed in range(2):
+            shared: dict[str, Any] = {"study": f"learning_rate/lr={lr}", "lr": lr}
+            drop = 0.08 * k + 0.01 * seed
+            write_run(results, "dstl_cub200", "l2", seed, 0.86 - drop, w0=3 + 4 * k, **shared)
+            write_run(
+                results, "dstl_cub200", "l2_sp", seed, 0.87 - drop / 2 + 0.003 * seed, w0=2 + k, **shared
+            )
+            write_run(results, "segflow_monkaa_final", "l2", seed, 1.2 + drop, w0=3 + 4 * k, **shared)
+            write_run(results, "segflow_monkaa_final", "l2_sp", seed, 1.1 + drop / 2, w0=2 + k, **shared)
+    for seed in range(3):
+        study = {"study": "from_scratch/default", "weights": "none"}
+        write_run(results, "dstl_cub200", "l2", seed, 0.41 + 0.02 * seed, **study)
+    for lr in (0.02, 0.04):
+        for reg, value in (("l2", 0.80), ("l2_sp", 0.81)):
+            trial = {"study": f"selection/lr={lr}", "lr": lr, "split": "val", "n": 300}
+            write_run(results, "dstl_cub200", reg, 0, value - lr, **trial)

@@ -1,0 +1,174 @@
+"""The whole report: same runs, same bytes; a clone without runs; no torch; the command line."""
+
+from __future__ import annotations
+
+import io
+import logging
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from report_trees import PAPER, write_run, write_tree
+
+from l2sp.errors import UserError
+from l2sp.report import build_report, print_tables, scales_with_results
+from l2sp.report.files import write_atomically
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "report.py"
+STUDIES = ("alpha", "learning_rate", "regime", "selection")
+
+
+def snapshot(root: Path) -> dict[str, bytes]:
+    kept = [
+        p for p in root.rglob("*") if p.is_file() and not {"runs", "studies"} & set(p.relative_to(root).parts)
+    ]
+    return {p.relative_to(root).as_posix(): p.read_bytes() for p in kept}
+
+
+def test_same_runs_same_bytes_figures_too(tmp_path: Path) -> None:
+    first, second = write_tree(tmp_path / "a"), tmp_path / "b"
+    for done in sorted(first.rglob("done.json"), reverse=True):  # another order of creation
+        shutil.copytree(done.parent, second / done.parent.relative_to(first))
+    written = build_report(first, "mini", PAPER)
+    build_report(second, "mini", PAPER)
+    assert snapshot(first) == snapshot(second)
+    assert sorted(p.relative_to(first).as_posix() for p in written) == sorted(snapshot(first))
+    before = snapshot(first)
+    build_report(first, "mini", PAPER)
+    assert snapshot(first) == before
+    for png in first.rglob("*.png"):
+        assert png.read_bytes().startswith(b"\x89PNG") and b"Software" not in png.read_bytes()
+
+
+def test_a_clone_makes_the_committed_tables_from_rows(tree: Path, tmp_path: Path) -> None:
+    build_report(tree, "mini", PAPER, figures=False)
+    clone = tmp_path / "clone"
+    (clone / "mini").mkdir(parents=True)
+    shutil.copy(tree / "mini" / "rows.csv", clone / "mini")
+    (clone / "mini" / "runs" / "dstl_cub200" / "l2-alpha=1-beta=1" / "seed=0").mkdir(
+        parents=True
+    )  # unfinished
+    written = build_report(clone, "mini", PAPER, figures=False)
+    assert snapshot(clone) == snapshot(tree)
+    assert clone / "mini" / "rows.csv" not in written
+
+
+def test_rows_that_vanish_are_said(tree: Path, caplog: pytest.LogCaptureFixture) -> None:
+    build_report(tree, "mini", PAPER, figures=False)
+    shutil.rmtree(next(tree.glob("mini/runs/dstl_food101/l2_sp-*")))
+    with caplog.at_level(logging.WARNING):
+        build_report(tree, "mini", PAPER, figures=False)
+    assert [r.message for r in caplog.records if r.message.startswith("vanished")] == [
+        "vanished: mini//dstl_food101/l2_sp/0.01/0.001/0: in the earlier rows.csv, but no finished run "
+        "directory holds it now; its row is dropped"
+    ]
+
+
+def test_problems_are_logged(tree: Path, caplog: pytest.LogCaptureFixture) -> None:
+    folder = write_run(tree, "dstl_nabirds", "l2", 0, 0.5)
+    (folder / "done.json").write_text("{")
+    (write_run(tree, "dstl_nabirds", "l2", 1, 0.5) / "done.json").unlink()
+    with caplog.at_level(logging.WARNING):
+        build_report(tree, "mini", PAPER, figures=False)
+    assert [r.message.partition(":")[0] for r in caplog.records] == ["corrupt", "unfinished"]
+
+
+def test_studies_without_runs_have_no_files_and_old_ones_go(tree: Path) -> None:
+    build_report(tree, "mini", PAPER)
+    shutil.rmtree(tree / "mini" / "studies")
+    shutil.rmtree(next(tree.glob("mini/runs/dstl_cub200/l2_sp-alpha=0.5*")))
+    shutil.rmtree(next(tree.glob("mini/runs/dstl_cub200/l2_sp-alpha=0.0001*")))
+    build_report(tree, "mini", PAPER)
+    names = {Path(name).stem for name in snapshot(tree)}
+    assert names == {"rows", "table3", "table6"} and not names & set(STUDIES)
+    assert not (tree / "mini" / "figures" / "learning_rate.png").exists()
+
+
+def test_an_empty_scale_gives_dashes_and_no_rows_file(tmp_path: Path) -> None:
+    written = build_report(tmp_path, "pocket", PAPER)
+    assert sorted(p.name for p in written) == [f"table{i}.{s}" for i in (3, 6) for s in ("csv", "md", "tex")]
+
+
+def test_a_diverged_run_is_drawn_and_printed(tmp_path: Path) -> None:
+    for seed in range(2):
+        for lr, value in ((0.1, 0.7), (0.4, float("nan") if seed else 0.1)):
+            study = {"study": f"learning_rate/lr={lr}", "lr": lr}
+            write_run(tmp_path, "dstl_cub200", "l2", seed, value, **study)
+            write_run(tmp_path, "dstl_cub200", "l2_sp", seed, 0.7 + seed / 10, **study)
+    build_report(tmp_path, "mini", PAPER)
+    text = (tmp_path / "mini" / "tables" / "learning_rate.md").read_text()
+    assert "diverged (1 of 2)" in text and (tmp_path / "mini" / "figures" / "learning_rate.png").is_file()
+
+
+def test_damaged_rows_file_is_not_overwritten(tmp_path: Path) -> None:
+    path = tmp_path / "mini" / "rows.csv"
+    path.parent.mkdir()
+    path.write_text("nonsense\n")
+    with pytest.raises(UserError, match=r"rows\.csv"):
+        build_report(tmp_path, "mini", PAPER)
+    assert path.read_text() == "nonsense\n"
+
+
+def test_print_tables(tree: Path) -> None:
+    build_report(tree, "mini", PAPER, figures=False)
+    out = io.StringIO()
+    print_tables(tree, "mini", out)
+    assert "# Table 3, mini scale" in out.getvalue() and "# Table 6 (CUB200), mini scale" in out.getvalue()
+
+
+def test_scales_are_found_by_rows_or_finished_runs(tree: Path) -> None:
+    (tree / "paper").mkdir()
+    (tree / "empty" / "runs" / "e" / "s" / "seed=0").mkdir(parents=True)
+    write_run(tree, "dstl_cub200", "l2", 0, 0.5, scale="pocket", study="learning_rate/lr=1")
+    assert scales_with_results(tree) == ["mini", "pocket"]
+    assert scales_with_results(tree / "nowhere") == []
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.txt"
+    write_atomically(path, "old\n")
+
+    def fail(*_: object) -> None:
+        raise OSError("disk")
+
+    monkeypatch.setattr(Path, "replace", fail)
+    with pytest.raises(OSError, match="disk"):
+        write_atomically(path, "new\n")
+    assert [p.name for p in tmp_path.iterdir()] == ["a.txt"] and path.read_text() == "old\n"
+
+
+def script(*args: str | Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, SCRIPT, *map(str, args)], capture_output=True, text=True, check=False
+    )
+
+
+def test_command_line(tree: Path, tmp_path: Path) -> None:
+    done = script("--results", tree, "--paper", PAPER, "--no-figures")
+    assert done.returncode == 0 and "# Table 3, mini scale" in done.stdout
+    none = script("--results", tmp_path / "nothing")
+    assert none.returncode == 2 and none.stdout == "" and "no scale has rows.csv" in none.stderr
+    assert "Traceback" not in none.stderr
+
+
+def test_neither_torch_nor_matplotlib_is_imported_for_tables(tree: Path) -> None:
+    call = f"build_report(Path({str(tree)!r}), 'mini', Path({str(PAPER)!r})"
+    code = (
+        "import sys; from pathlib import Path; from l2sp.report import build_report;"
+        f"{call}, figures=False); heavy = 'torch', 'matplotlib', 'scipy.stats';"
+        f"print([m for m in heavy if m in sys.modules]); {call}); print('torch' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\nFalse\n"
+
+
+def test_a_hundred_runs_take_no_time(tmp_path: Path) -> None:
+    for seed in range(50):
+        for reg in ("l2", "l2_sp"):
+            write_run(tmp_path, "dstl_cub200", reg, seed, 0.5 + seed / 1000)
+    start = time.perf_counter()
+    build_report(tmp_path, "mini", PAPER, figures=False)
+    assert time.perf_counter() - start < 3  # about 0.3 s; the slack is for a busy machine
