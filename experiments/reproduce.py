@@ -18,7 +18,9 @@ def main() -> int:
     parser.add_argument("--scale", default="mini", help="mini, pocket or paper")
     parser.add_argument("--seeds", type=int, default=3, help="seeds 0..n-1 of every point")
     parser.add_argument("--jobs", type=int, default=None, help="processes at once (default: one a core)")
-    parser.add_argument("--plan", action="append", help="a plan of configs/sweep (default: those of the paper's tables)")
+    parser.add_argument(
+        "--plan", action="append", help="a plan of configs/sweep (default: those of the paper's tables)"
+    )
     parser.add_argument("--data", default=None, help="folder of the official data sets")
     parser.add_argument("--results", default="results", help="where runs and tables go")
     parser.add_argument("--dry", action="store_true", help="list the runs and do nothing")

@@ -7,14 +7,17 @@ import sys
 OLDEST = (3, 11)
 
 
-def main():
+def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--gigabytes", type=float, required=True, help="disk space that the environment needs")
     needed = parser.parse_args().gigabytes
     if sys.version_info < OLDEST:
         found = ".".join(map(str, sys.version_info[:3]))
         wanted = ".".join(map(str, OLDEST))
-        sys.exit("set-up needs Python %s or newer, %s is %s: make PYTHON=python%s ..." % (wanted, sys.executable, found, wanted))
+        sys.exit(
+            "set-up needs Python %s or newer, %s is %s: make PYTHON=python%s ..."
+            % (wanted, sys.executable, found, wanted)
+        )
     free = shutil.disk_usage(".").free / 1e9
     if free < needed:
         sys.exit("set-up needs %.0f GB of disk here, %.1f GB are free: make room, or clone elsewhere" % (needed, free))

@@ -13,9 +13,7 @@ from l2sp.report import build_report, print_tables, scales_with_results
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--results", type=Path, default=Path("results"), help="folder with one folder per scale"
-    )
+    parser.add_argument("--results", type=Path, default=Path("results"), help="folder with one folder per scale")
     parser.add_argument("--scale", nargs="+", help="default: every scale that has rows or finished runs")
     parser.add_argument("--paper", type=Path, help="folder of the paper's tables; default: <results>/paper")
     parser.add_argument("--no-figures", action="store_true", help="tables only")
@@ -32,9 +30,7 @@ def main() -> int:
         if not scales:
             raise UserError(f"{args.results}: no scale has rows.csv or a finished run; make runs first")
         for scale in scales:
-            files = build_report(
-                args.results, scale, args.paper or args.results / "paper", not args.no_figures
-            )
+            files = build_report(args.results, scale, args.paper or args.results / "paper", not args.no_figures)
             if not args.quiet:
                 print_tables(args.results, scale)
             logging.info("%s: wrote %d files under %s", scale, len(files), args.results / scale)

@@ -20,9 +20,7 @@ def main() -> int:
         "--out", type=Path, default=Path("artifacts/sheet.png"), help="the picture (default: %(default)s)"
     )
     parser.add_argument("--per-set", type=int, default=14, help="images in a row (default: %(default)s)")
-    parser.add_argument(
-        "--tiny", action="store_true", help="build the smoke-test world instead of the full one"
-    )
+    parser.add_argument("--tiny", action="store_true", help="build the smoke-test world instead of the full one")
     args = parser.parse_args()
     try:
         # A world that is there is drawn as it is, whatever its recipe.

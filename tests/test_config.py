@@ -45,7 +45,11 @@ def test_row_and_paper_blocks_are_those_of_table_3(experiment: str) -> None:
     printed = table.loc[experiment]
     assert (cfg.paper.l2, cfg.paper.l2_sp) == (printed["L2"], printed["L2SP"])
     assert list(table.index).index(experiment) + 1 == cfg.row.number
-    assert (cfg.row.target, cfg.row.metric, cfg.row.better) == (printed["target"], printed["metric"], printed["better"])
+    assert (cfg.row.target, cfg.row.metric, cfg.row.better) == (
+        printed["target"],
+        printed["metric"],
+        printed["better"],
+    )
 
 
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
@@ -61,9 +65,17 @@ def test_paper_scale_is_the_protocol() -> None:
     cfg = compose(["experiment=dstl_cub200", "scale=paper", "reg=l2"])
     assert (cfg.approach.input_size, cfg.approach.crop, cfg.approach.network.width) == (299, 0.875, 1.0)
     assert (cfg.optim.batch_size, cfg.optim.epochs, cfg.optim.momentum) == (64, 30, 0.9)
-    assert (cfg.optim.schedule.kind, cfg.optim.schedule.every_epochs, cfg.optim.schedule.factor) == ("staircase", 10, 0.1)
+    assert (cfg.optim.schedule.kind, cfg.optim.schedule.every_epochs, cfg.optim.schedule.factor) == (
+        "staircase",
+        10,
+        0.1,
+    )
     assert cfg.approach.augment.brightness == pytest.approx(32 / 255)
-    assert (cfg.approach.aux_weight, cfg.approach.network.dropout, cfg.approach.label_smoothing) == (0.4, 0.2, 0.0)
+    assert (cfg.approach.aux_weight, cfg.approach.network.dropout, cfg.approach.label_smoothing) == (
+        0.4,
+        0.2,
+        0.0,
+    )
     assert (cfg.reg.alpha, cfg.reg.beta) == (4e-5, 4e-5)
 
 

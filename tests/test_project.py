@@ -51,7 +51,11 @@ def test_imports_point_one_way(path: Path) -> None:
 
 
 def test_only_the_optimiser_knows_the_penalty() -> None:
-    for path in [*(SRC / "approaches").rglob("*.py"), *(SRC / "data").rglob("*.py"), SRC / "training" / "fit.py"]:
+    for path in [
+        *(SRC / "approaches").rglob("*.py"),
+        *(SRC / "data").rglob("*.py"),
+        SRC / "training" / "fit.py",
+    ]:
         words = re.findall(r"(?i)l2.?sp\b|starting_?point|\bw0\b|alpha|beta", _without_strings(path))
         assert set(words) <= ({"alpha", "beta"} if path.name == "config.py" or "data" in path.parts else set()), path
 
@@ -102,7 +106,9 @@ def test_lock_satisfies_every_declared_dependency() -> None:
 
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     locked = dict(
-        line.split(" ;")[0].split("==") for line in (ROOT / "requirements.lock").read_text().splitlines() if "==" in line
+        line.split(" ;")[0].split("==")
+        for line in (ROOT / "requirements.lock").read_text().splitlines()
+        if "==" in line
     )
     locked = {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in locked.items()}
     declared = project["dependencies"] + [d for extra in project["optional-dependencies"].values() for d in extra]
@@ -130,6 +136,6 @@ def test_preflight_refuses_an_old_python_and_a_full_disk() -> None:
     assert (ok.returncode, ok.stderr) == (0, "")
     full = subprocess.run([sys.executable, script, "--gigabytes", "1e9"], capture_output=True, text=True, check=False)
     assert full.returncode == 1 and "1000000000 GB of disk" in full.stderr and full.stderr.count("\n") == 1
-    old = f"import sys; sys.version_info = (3, 9, 1); sys.argv = ['x', '--gigabytes', '0']; exec(open({str(script)!r}).read())"
+    old = f"import sys; sys.version_info = (3, 9, 1); sys.argv = ['x', '--gigabytes', '0']\nexec(open({str(script)!r}).read())"
     out = subprocess.run([sys.executable, "-c", old], capture_output=True, text=True, check=False)
     assert out.returncode == 1 and "needs Python 3.11 or newer" in out.stderr

@@ -24,11 +24,14 @@ def test_another_configuration_in_the_same_place_is_an_error(smoke) -> None:
     run_of(smoke()).start({})
     assert run_of(smoke()).done is False
     with pytest.raises(UserError, match=r"another configuration \(differs in optim\.momentum\)"):
-        run_of(smoke("optim.momentum=0.5")).done
+        _ = run_of(smoke("optim.momentum=0.5")).done
 
 
 def test_source_run_is_cached_by_content(smoke, artifacts: Path) -> None:
-    one, two = run_of(smoke("experiment=source/dstl")), run_of(smoke("experiment=source/dstl", "optim.lr=0.01"))
+    one, two = (
+        run_of(smoke("experiment=source/dstl")),
+        run_of(smoke("experiment=source/dstl", "optim.lr=0.01")),
+    )
     assert one.path.parent == two.path.parent == artifacts / "smoke" and one.path != two.path
 
 
@@ -58,7 +61,10 @@ def test_rewind_drops_later_and_broken_lines(tmp_path: Path) -> None:
     with (tmp_path / "metrics.jsonl").open("a") as file:
         file.write('{"step": 4, "lo')
     run.rewind(2)
-    assert [json.loads(line)["step"] for line in (tmp_path / "metrics.jsonl").read_text().splitlines()] == [1, 2]
+    assert [json.loads(line)["step"] for line in (tmp_path / "metrics.jsonl").read_text().splitlines()] == [
+        1,
+        2,
+    ]
 
 
 def _hold(path: Path, ready, release) -> None:

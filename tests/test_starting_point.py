@@ -4,6 +4,7 @@ import copy
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -43,7 +44,12 @@ def gradients(model: nn.Module, step: int, scale: float = 1.0) -> None:
     (scale * nn.functional.cross_entropy(model(images), labels)).backward()
 
 
-def run(model: nn.Module, optimizer: torch.optim.Optimizer, steps: range, extra: Callable[[], Tensor] | None = None) -> None:
+def run(
+    model: nn.Module,
+    optimizer: torch.optim.Optimizer,
+    steps: range,
+    extra: Callable[[], Tensor] | None = None,
+) -> None:
     for step in steps:
         optimizer.zero_grad()
         gradients(model, step)
@@ -216,7 +222,10 @@ def test_penalty_is_equation_3() -> None:
     start = start_of(model, *SHARED)
     sp = StartingPoint(model, start, ALPHA, BETA)
     weights = dict(model.named_parameters())
-    wanted = ALPHA / 2 * sum((weights[n] - start[n]).pow(2).sum() for n in SHARED) + BETA / 2 * weights["5.weight"].pow(2).sum()
+    wanted = (
+        ALPHA / 2 * sum((weights[n] - start[n]).pow(2).sum() for n in SHARED)
+        + BETA / 2 * weights["5.weight"].pow(2).sum()
+    )
     assert sp.penalty() == pytest.approx(wanted.item(), rel=1e-12)
 
 
@@ -269,7 +278,7 @@ def test_wrong_optimizers_are_refused() -> None:
 
 def test_module_imports_torch_alone_and_can_be_copied_out(tmp_path) -> None:
     source = starting_point.__file__
-    (tmp_path / "copied.py").write_text(open(source).read())
+    (tmp_path / "copied.py").write_text(Path(source).read_text())
     code = (
         "import sys; before = set(sys.modules); import torch; torch_only = set(sys.modules); import copied;"
         "print([m for m in set(sys.modules) - torch_only if m.split('.')[0] not in sys.stdlib_module_names])"

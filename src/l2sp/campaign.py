@@ -43,7 +43,10 @@ def run_campaign(campaign: Campaign) -> int:
     if campaign.seeds < 1:
         raise UserError(f"SEEDS={campaign.seeds}: give at least one")
     plans = [load_plan(name) for name in campaign.plan] if campaign.plan else reproduction(campaign.scale)
-    common = [f"paths.results='{campaign.results}'", *([f"paths.data='{campaign.data}'"] if campaign.data else [])]
+    common = [
+        f"paths.results='{campaign.results}'",
+        *([f"paths.data='{campaign.data}'"] if campaign.data else []),
+    ]
     everything = expand(plans, campaign.scale, campaign.seeds, common)
     missing = {item.cfg.experiment: lack for item in everything if (lack := _lack(item.cfg))}
     planned = [item for item in everything if item.cfg.experiment not in missing]
@@ -77,7 +80,10 @@ def _do(planned: Sequence[Planned], campaign: Campaign, after_each: Callable[[],
             return outcome.failed
     outcome = run_all(planned, jobs, threads, after_each)
     minutes = (time.monotonic() - started) / 60
-    print(f"{len(outcome.finished)} runs done in {minutes:.1f} min, {len(outcome.found)} were done before\n", flush=True)
+    print(
+        f"{len(outcome.finished)} runs done in {minutes:.1f} min, {len(outcome.found)} were done before\n",
+        flush=True,
+    )
     return outcome.failed
 
 

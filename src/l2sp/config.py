@@ -28,7 +28,19 @@ from l2sp.approaches.config import ApproachConfig
 from l2sp.approaches.dstl.config import DSTLConfig
 from l2sp.errors import UserError
 
-__all__ = ["CONFIGS", "ROOT", "TrainConfig", "chosen", "compose", "explain", "fingerprint", "identity", "known_keys", "register", "typed"]
+__all__ = [
+    "CONFIGS",
+    "ROOT",
+    "TrainConfig",
+    "chosen",
+    "compose",
+    "explain",
+    "fingerprint",
+    "identity",
+    "known_keys",
+    "register",
+    "typed",
+]
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = ROOT / "configs"
@@ -99,7 +111,7 @@ class ScaleConfig:
 
 @dataclass
 class WeightsConfig:
-    """The starting point w0: `source_run` (pre-trained here), `file`, `timm`, a packaged net, or `none` (from scratch)."""
+    """The starting point w0: `source_run` (pre-trained here), `file`, `timm`, a packaged net, or `none`."""
 
     source: str = MISSING
     experiment: str | None = MISSING

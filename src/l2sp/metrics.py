@@ -1,8 +1,8 @@
-"""Metrics of the three approaches."""
+"""Metrics of the approaches."""
 
 from __future__ import annotations
 
-
+from torch import Tensor
 
 __all__ = ["correct"]
 

@@ -119,12 +119,13 @@ def _points(plan: Plan, part: ScalePlan) -> list[tuple[str, ...]]:
 
 def _study(study: str, overrides: Sequence[str]) -> str:
     """`learning_rate/lr=0.02`: the study, and what its points set beside the penalty."""
-    return "/".join([study, ",".join(o.rpartition(".")[2] for o in overrides if not o.startswith("reg")) or "all"])
+    pairs = [override.split("=", 1) for override in overrides if not override.startswith("reg")]
+    return "/".join([study, ",".join(f"{key.rpartition('.')[2]}={value}" for key, value in pairs) or "all"])
 
 
 def _planned(overrides: tuple[str, ...], cfg: TrainConfig, seed: int) -> Planned:
     # Composing takes a tenth of a second; the seeds of a point differ in one key.
-    own = cast(TrainConfig, copy.deepcopy(cfg))
+    own = copy.deepcopy(cfg)
     own.seed = seed
     return Planned((*overrides, f"seed={seed}"), own, run_of(own))
 

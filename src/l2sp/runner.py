@@ -45,7 +45,11 @@ class _Worker:
 
 
 def run_all(
-    planned: Sequence[Planned], jobs: int, threads: int, after_each: Callable[[], None], say: Callable[[str], None] = print
+    planned: Sequence[Planned],
+    jobs: int,
+    threads: int,
+    after_each: Callable[[], None],
+    say: Callable[[str], None] = print,
 ) -> Outcome:
     """Does the runs in order, `jobs` at a time with `threads` CPU threads each.
 

@@ -96,7 +96,10 @@ class StartingPoint:
         self._anchors = [_copy_like(start[name], p) for name, p in self.partition.shared.items()]
         self._optimizer: torch.optim.Optimizer | None = None
         self.checksum = _checksum(self.partition.shared, self._anchors)
-        for note in (*self.partition.mismatched.items(), *((z, "zero throughout") for z in self.partition.zeros)):
+        for note in (
+            *self.partition.mismatched.items(),
+            *((z, "zero throughout") for z in self.partition.zeros),
+        ):
             warnings.warn(f"starting point: {note[0]}: {note[1]}", stacklevel=2)
 
     def param_groups(self) -> list[dict[str, Any]]:
@@ -125,7 +128,9 @@ class StartingPoint:
         for name, param in self.partition.shared.items():
             group = decay.get(id(param))
             if group is None or group.get("weight_decay") != self.alpha:
-                raise ValueError(f"{name} is not decayed by alpha={self.alpha}: build the optimiser from param_groups()")
+                raise ValueError(
+                    f"{name} is not decayed by alpha={self.alpha}: build the optimiser from param_groups()"
+                )
             if group.get("decoupled_weight_decay") or isinstance(optimizer, torch.optim.AdamW):
                 raise ValueError("the optimiser's decay is decoupled from the gradient: use SGD or Adam, not AdamW")
         self._anchors = [_copy_like(a, p) for a, p in zip(self._anchors, self._params, strict=True)]

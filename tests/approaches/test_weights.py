@@ -46,9 +46,7 @@ def net():
 def saved(net, tmp_path):
     """A file with the state of another net of the same build."""
     path = tmp_path / "start.safetensors"
-    tensors = {
-        n: torch.randn_like(t) if t.is_floating_point() else t + 7 for n, t in net.state_dict().items()
-    }
+    tensors = {n: torch.randn_like(t) if t.is_floating_point() else t + 7 for n, t in net.state_dict().items()}
     save_weights(path, tensors)
     return path
 
@@ -138,9 +136,7 @@ def test_the_start_is_no_view_of_the_network(net, saved):
     assert torch.equal(start.tensors["stem.weight"], load_file(saved)["stem.weight"])
 
 
-@pytest.mark.parametrize(
-    "wrap", [lambda s: s, lambda s: {"state_dict": s}, lambda s: {"model": s, "epoch": 3}]
-)
+@pytest.mark.parametrize("wrap", [lambda s: s, lambda s: {"state_dict": s}, lambda s: {"model": s, "epoch": 3}])
 @pytest.mark.parametrize("suffix", [".pt", ".pth"])
 def test_torch_files_plain_or_wrapped(net, tmp_path, wrap, suffix):
     path = tmp_path / f"w{suffix}"
@@ -387,9 +383,7 @@ def test_without_a_network_the_way_out_is_named(offline):
     net = build_network("resnet18", 4, 1.0, 0.0, False, 64)
     offline(OSError("no route to host\nlong story"))
     message = refused("timm", net, None, None, ())
-    assert all(
-        part in message for part in ("resnet18.", "no route to host", "weights.source=file", "weights.path")
-    )
+    assert all(part in message for part in ("resnet18.", "no route to host", "weights.source=file", "weights.path"))
 
 
 def test_timm_without_weights_for_the_network(net):

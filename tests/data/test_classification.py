@@ -66,9 +66,7 @@ def test_label_and_image_belong_together(tmp_path: Path) -> None:
                 assert folder == found.classes[label].replace(" ", "_")
 
 
-def test_nabirds_ids_are_remapped_in_ascending_order(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_nabirds_ids_are_remapped_in_ascending_order(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.INFO):
         found = read("nabirds", tiny_sets.write("nabirds", tmp_path))
     assert found.classes == ("Bird 1", "Bird 0", "Bird 2")  # 295, 817, 1010
@@ -81,9 +79,7 @@ def test_flowers_train_on_train_and_val(tmp_path: Path) -> None:
     assert found.classes == tuple(datasets.Flowers102.classes[:3])
 
 
-def test_class_without_training_image_is_kept_and_warned_of(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_class_without_training_image_is_kept_and_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     root = tiny_sets.write("cub200", tmp_path)
     edit(root / "train_test_split.txt", lambda lines: ["1 0", "2 0", *lines[2:]])
     found = read("cub200", root)
@@ -175,9 +171,7 @@ def test_wrong_root(name: str, tmp_path: Path) -> None:
     assert str(tmp_path) in fails(name, tmp_path)
 
 
-ALL_FILES = [
-    (name, file) for group in (tiny_sets.TEXTS, tiny_sets.MATS) for name in group for file in group[name]
-]
+ALL_FILES = [(name, file) for group in (tiny_sets.TEXTS, tiny_sets.MATS) for name in group for file in group[name]]
 
 
 @pytest.mark.parametrize(("name", "file"), ALL_FILES)

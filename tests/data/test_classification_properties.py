@@ -83,17 +83,13 @@ def only_user_errors(name: str, root: Path, file: str, content: bytes) -> None:
         (root / file).write_bytes(original)
 
 
-words = st.sampled_from(
-    ["1", "2", " ", "\n", "\r", "\0", "x.jpg", "/", "..", "0001.Bird_0/1.jpg", "\x85", "²", "٣"]
-)
+words = st.sampled_from(["1", "2", " ", "\n", "\r", "\0", "x.jpg", "/", "..", "0001.Bird_0/1.jpg", "\x85", "²", "٣"])
 
 
 @settings(max_examples=200, deadline=None)
 @given(
     case=st.sampled_from(TEXT_FILES),
-    content=st.one_of(
-        st.binary(), st.text().map(str.encode), st.lists(words).map(lambda w: "".join(w).encode())
-    ),
+    content=st.one_of(st.binary(), st.text().map(str.encode), st.lists(words).map(lambda w: "".join(w).encode())),
 )
 def test_garbage_text_raises_user_errors_only(
     tiny_roots: dict[str, Path], case: tuple[str, str], content: bytes

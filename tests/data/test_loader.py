@@ -84,8 +84,7 @@ def test_epochs_and_seeds_differ_in_order_and_augmentation(split: Split) -> None
     for (images, labels), (images2, labels2) in ((epochs[0], epochs[1]), (epochs[0], other)):
         assert not torch.equal(labels, labels2)
         assert not any(
-            torch.equal(a, b)
-            for a, b in zip(images[labels.argsort()], images2[labels2.argsort()], strict=True)
+            torch.equal(a, b) for a, b in zip(images[labels.argsort()], images2[labels2.argsort()], strict=True)
         )
 
 
@@ -111,8 +110,7 @@ def test_set_smaller_than_the_batch(split: Split) -> None:
 def test_dropped_images_change_from_epoch_to_epoch() -> None:
     batches = list(StepSampler(11, 4, 0, 0, 20))
     kept = [
-        frozenset(index for keys in pair for _, index in keys)
-        for pair in zip(batches[::2], batches[1::2], strict=True)
+        frozenset(index for keys in pair for _, index in keys) for pair in zip(batches[::2], batches[1::2], strict=True)
     ]
     assert all(len(indices) == 8 for indices in kept)
     assert any(a != b for a, b in pairwise(kept))

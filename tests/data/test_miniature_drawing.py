@@ -147,9 +147,7 @@ def _nearest_mean(spread: float, nuisance: float, classes: int = 10) -> float:
     def shot(label: int, index: int) -> np.ndarray:
         rng = stream("probe", label, index)
         return _features(
-            photograph(
-                Individual(family, individual(family.names, kinds[label], rng, 0.05)), rng, 64, nuisance
-            ).image
+            photograph(Individual(family, individual(family.names, kinds[label], rng, 0.05)), rng, 64, nuisance).image
         )
 
     train = np.stack([[shot(k, i) for i in range(12)] for k in range(classes)]).mean(axis=1)

@@ -78,9 +78,7 @@ def _write_studies(results: Path) -> None:
             shared: dict[str, Any] = {"study": f"learning_rate/lr={lr}", "lr": lr}
             drop = 0.08 * k + 0.01 * seed
             write_run(results, "dstl_cub200", "l2", seed, 0.86 - drop, w0=3 + 4 * k, **shared)
-            write_run(
-                results, "dstl_cub200", "l2_sp", seed, 0.87 - drop / 2 + 0.003 * seed, w0=2 + k, **shared
-            )
+            write_run(results, "dstl_cub200", "l2_sp", seed, 0.87 - drop / 2 + 0.003 * seed, w0=2 + k, **shared)
             write_run(results, "segflow_monkaa_final", "l2", seed, 1.2 + drop, w0=3 + 4 * k, **shared)
             write_run(results, "segflow_monkaa_final", "l2_sp", seed, 1.1 + drop / 2, w0=2 + k, **shared)
     for seed in range(3):

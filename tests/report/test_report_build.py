@@ -22,9 +22,7 @@ STUDIES = ("alpha", "learning_rate", "regime", "selection")
 
 
 def snapshot(root: Path) -> dict[str, bytes]:
-    kept = [
-        p for p in root.rglob("*") if p.is_file() and not {"runs", "studies"} & set(p.relative_to(root).parts)
-    ]
+    kept = [p for p in root.rglob("*") if p.is_file() and not {"runs", "studies"} & set(p.relative_to(root).parts)]
     return {p.relative_to(root).as_posix(): p.read_bytes() for p in kept}
 
 
@@ -48,9 +46,7 @@ def test_a_clone_makes_the_committed_tables_from_rows(tree: Path, tmp_path: Path
     clone = tmp_path / "clone"
     (clone / "mini").mkdir(parents=True)
     shutil.copy(tree / "mini" / "rows.csv", clone / "mini")
-    (clone / "mini" / "runs" / "dstl_cub200" / "l2-alpha=1-beta=1" / "seed=0").mkdir(
-        parents=True
-    )  # unfinished
+    (clone / "mini" / "runs" / "dstl_cub200" / "l2-alpha=1-beta=1" / "seed=0").mkdir(parents=True)  # unfinished
     written = build_report(clone, "mini", PAPER, figures=False)
     assert snapshot(clone) == snapshot(tree)
     assert clone / "mini" / "rows.csv" not in written
@@ -141,9 +137,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.
 
 
 def script(*args: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, SCRIPT, *map(str, args)], capture_output=True, text=True, check=False
-    )
+    return subprocess.run([sys.executable, SCRIPT, *map(str, args)], capture_output=True, text=True, check=False)
 
 
 def test_command_line(tree: Path, tmp_path: Path) -> None:

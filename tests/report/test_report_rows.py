@@ -50,9 +50,7 @@ def test_text_of_rows_round_trips(rows: list[Row]) -> None:
 
 
 def test_values_pass_through_with_ten_digits() -> None:
-    row = Row(
-        "mini", "", "e", "l2", 4e-5, 1e-3, 0.1, True, 0, 3, "accuracy", "higher", "test", 0.123456789012
-    )
+    row = Row("mini", "", "e", "l2", 4e-5, 1e-3, 0.1, True, 0, 3, "accuracy", "higher", "test", 0.123456789012)
     line = format_rows([row]).splitlines()[1].split(",")
     cells = dict(zip(COLUMNS, line, strict=True))
     assert (cells["value"], cells["alpha"], cells["n"], cells["train_value"]) == (
@@ -160,9 +158,7 @@ def edit(folder: Path, file: str, keys: str, value: Any) -> None:
         ("done.json", "results", {}, "corrupt", "test"),
     ],
 )
-def test_contradictions_are_listed(
-    tmp_path: Path, file: str, keys: str, value: Any, kind: str, reason: str
-) -> None:
+def test_contradictions_are_listed(tmp_path: Path, file: str, keys: str, value: Any, kind: str, reason: str) -> None:
     edit(write_run(tmp_path, "dstl_cub200", "l2", 0, 0.5), file, keys, value)
     rows, problems = read_runs(tmp_path, "mini")
     assert not rows and [p.kind for p in problems] == [kind] and reason in problems[0].reason
@@ -230,9 +226,7 @@ def test_a_diverged_run_stays_a_row_and_is_listed(tmp_path: Path, value: float) 
     st.binary(max_size=40),
 )
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_any_stray_directory_and_content_is_survived(
-    tmp_path: Path, name: str, depth: int, content: bytes
-) -> None:
+def test_any_stray_directory_and_content_is_survived(tmp_path: Path, name: str, depth: int, content: bytes) -> None:
     root = tmp_path / "stray"
     shutil.rmtree(root, ignore_errors=True)
     write_run(root, "dstl_cub200", "l2", 0, 0.5)

@@ -118,9 +118,7 @@ def test_two_chosen_settings_are_refused(tmp_path: Path) -> None:
 def test_a_setting_that_was_not_chosen_stays_out_of_table3(tmp_path: Path) -> None:
     write_run(tmp_path, "dstl_cub200", "l2", 0, 0.5, alpha=0.3)
     rows, _ = read_runs(tmp_path, "mini")
-    assert {cell for line in table3(rows, read_paper(PAPER), "mini").lines for cell in line[FIRST_OURS:]} == {
-        DASH
-    }
+    assert {cell for line in table3(rows, read_paper(PAPER), "mini").lines for cell in line[FIRST_OURS:]} == {DASH}
 
 
 def test_the_papers_own_weight_decay_has_its_row_in_table6(tmp_path: Path) -> None:
@@ -192,9 +190,7 @@ def test_latex_has_as_many_cells_as_columns(tree: Path, read: Callable[[str], st
         ("table6.csv", None, None),
     ],
 )
-def test_bad_paper_tables_are_user_errors(
-    tmp_path: Path, file: str, old: str | None, new: str | None
-) -> None:
+def test_bad_paper_tables_are_user_errors(tmp_path: Path, file: str, old: str | None, new: str | None) -> None:
     for source in PAPER.glob("*.csv"):
         text = source.read_text(encoding="utf-8")
         if source.name != file:

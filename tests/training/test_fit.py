@@ -70,6 +70,11 @@ def log_of(cfg) -> list[dict]:
     return [{k: v for k, v in line.items() if k != "seconds"} for line in lines]
 
 
+def done_of(cfg) -> dict:
+    done = json.loads((run_of(cfg).path / "done.json").read_text())
+    return {key: value for key, value in done.items() if key != "seconds"}
+
+
 def test_ten_steps_equal_four_kill_nine_and_six(smoke, tmp_path: Path, artifacts: Path) -> None:
     overrides = ["optim.steps=10", "runtime.checkpoint_every=4"]
     whole = smoke(*overrides, f"paths.results='{tmp_path}/whole'")
@@ -82,10 +87,7 @@ def test_ten_steps_equal_four_kill_nine_and_six(smoke, tmp_path: Path, artifacts
     assert not half.done
     assert equal(final_state(whole), final_state(compose(cut)))
     assert log_of(whole) == log_of(compose(cut))
-    results = [json.loads((run_of(c).path / "done.json").read_text()) for c in (whole, compose(cut))]
-    assert [{k: v for k, v in r.items() if k != "seconds"} for r in results][0] == {
-        k: v for k, v in results[1].items() if k != "seconds"
-    }
+    assert done_of(whole) == done_of(compose(cut))
 
 
 def test_finished_run_is_not_trained_again(smoke, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -124,7 +126,10 @@ def test_source_run_keeps_its_weights_and_the_target_starts_from_them(smoke) -> 
     weights = load_file(source.weights)
     run = train(smoke())
     env = json.loads((run.path / "env.json").read_text())
-    assert env["start"]["origin"].endswith("model.safetensors") and env["partition"]["shared"] > env["partition"]["new"] > 0
+    assert (
+        env["start"]["origin"].endswith("model.safetensors")
+        and env["partition"]["shared"] > env["partition"]["new"] > 0
+    )
     assert sum(w.numel() for n, w in weights.items() if w.ndim == 4) == env["partition"]["shared"]
 
 

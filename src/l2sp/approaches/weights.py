@@ -132,9 +132,7 @@ _READERS: dict[str, Callable[[Path], Tensors]] = {
 
 def _check_sum(origin: str, found: str, expected: str | None) -> None:
     if expected is not None and found != expected.lower():
-        raise UserError(
-            f"{origin}: sha256 is {found}, expected {expected}; fetch it again or correct the key"
-        )
+        raise UserError(f"{origin}: sha256 is {found}, expected {expected}; fetch it again or correct the key")
 
 
 def _read(path: Path, expected: str | None) -> tuple[Tensors, str]:
@@ -315,9 +313,7 @@ def _check_fit(origin: str, tensors: Tensors, own: Tensors) -> None:
     )
 
 
-def load_start(
-    source: str, model: nn.Module, path: Path | None, sha256: str | None, drop: tuple[str, ...]
-) -> Start:
+def load_start(source: str, model: nn.Module, path: Path | None, sha256: str | None, drop: tuple[str, ...]) -> Start:
     """Read starting weights for a network and check that they can be its start. The network is not changed.
 
     Args:

@@ -76,9 +76,7 @@ def _caltech_classes(release: Release) -> dict[int, str]:
     return names
 
 
-def _check_same_ids(
-    release: Release, images: Mapping[str, Entry], file: str, entries: Mapping[str, Entry]
-) -> None:
+def _check_same_ids(release: Release, images: Mapping[str, Entry], file: str, entries: Mapping[str, Entry]) -> None:
     for key, entry in entries.items():
         if key not in images:
             raise release.error(file, f"image id {quoted(key)} is not in images.txt", entry.line)

@@ -126,9 +126,7 @@ class Release:
             except (TypeError, ValueError, OverflowError):
                 whole = False
             if not whole:
-                raise self.error(
-                    file, f"{variable!r} holds {quoted(str(value))} at {position}, no whole number"
-                )
+                raise self.error(file, f"{variable!r} holds {quoted(str(value))} at {position}, no whole number")
             found.append(number)
         return found
 

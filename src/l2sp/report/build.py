@@ -73,9 +73,7 @@ def _vanished(earlier: Iterable[Row], now: Iterable[Row]) -> list[Problem]:
     # On a clone, a first new run would otherwise replace all committed rows without a word.
     keys = {row.key for row in now}
     reason = "in the earlier rows.csv, but no finished run directory holds it now; its row is dropped"
-    return [
-        Problem("vanished", "/".join(map(str, row.key)), reason) for row in earlier if row.key not in keys
-    ]
+    return [Problem("vanished", "/".join(map(str, row.key)), reason) for row in earlier if row.key not in keys]
 
 
 def _log_problems(problems: Iterable[Problem]) -> None:

@@ -80,9 +80,7 @@ def read_runs(results: Path, scale: str) -> tuple[list[Row], list[Problem]]:
             problems.append(Problem(error.kind, name, str(error)))
             continue
         if row.key in rows:
-            problems.append(
-                Problem("duplicate", name, "another directory holds the same run; that one is used")
-            )
+            problems.append(Problem("duplicate", name, "another directory holds the same run; that one is used"))
             continue
         rows[row.key] = row
         if not math.isfinite(row.value):
@@ -102,9 +100,7 @@ def _seed_directories(root: Path, scale: str, problems: list[Problem], results: 
     for study in _children(root / "studies"):
         bases += [(point / "runs", f"{study.name}/{point.name}") for point in _children(study)]
     for base, study_point in bases:
-        for folder in [
-            seed for run in _children(base) for setting in _children(run) for seed in _children(setting)
-        ]:
+        for folder in [seed for run in _children(base) for setting in _children(run) for seed in _children(setting)]:
             if _path_claims(folder) is None:
                 reason = "expected <reg>-alpha=<a>-beta=<b>/seed=<s>"
                 problems.append(Problem("unexpected", folder.relative_to(results).as_posix(), reason))
@@ -228,14 +224,8 @@ def _check_path(place: _Place, row: Row, study: str) -> None:
     }
     for name, (path_says, config_says) in checks.items():
         if path_says != config_says:
-            raise _UnusableError(
-                "mismatch", f"{name} is {path_says!r} by path and {config_says!r} by config.yaml"
-            )
+            raise _UnusableError("mismatch", f"{name} is {path_says!r} by path and {config_says!r} by config.yaml")
     if not row.study and row.split == "val":
-        raise _UnusableError(
-            "mismatch", "a main run evaluated on the validation part; tables report test only"
-        )
+        raise _UnusableError("mismatch", "a main run evaluated on the validation part; tables report test only")
     if row.study_name == "selection" and row.split != "val":
-        raise _UnusableError(
-            "mismatch", f"a selection trial evaluated on {row.split}, not on the validation part"
-        )
+        raise _UnusableError("mismatch", f"a selection trial evaluated on {row.split}, not on the validation part")

@@ -67,9 +67,7 @@ def _forest_panel(ax: Axes, pairs: Sequence[Pair]) -> None:
         c = pair.comparison
         color = {"better": BLUE, "worse": ORANGE}.get(c.verdict, GREY)
         if math.isfinite(c.low):
-            ax.plot(
-                [c.low * unit.factor, c.high * unit.factor], [y, y], color=color, lw=2, solid_capstyle="butt"
-            )
+            ax.plot([c.low * unit.factor, c.high * unit.factor], [y, y], color=color, lw=2, solid_capstyle="butt")
         filled = color if c.n > 1 else "white"
         ax.plot(c.mean * unit.factor, y, "o", color=color, markerfacecolor=filled, ms=6)
         note = c.verdict if c.n == 1 else f"{c.verdict}, {c.n} seeds"

@@ -126,9 +126,7 @@ def parse_rows(text: str, source: str | Path = "rows.csv") -> list[Row]:
     reader = csv.DictReader(io.StringIO(text))
     missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
     if missing:
-        raise UserError(
-            f"{source}: no column {', '.join(missing)}; delete the file or make it anew from runs/"
-        )
+        raise UserError(f"{source}: no column {', '.join(missing)}; delete the file or make it anew from runs/")
     rows = []
     for line in reader:
         try:

@@ -112,9 +112,7 @@ def learning_rate(rows: Sequence[Row], paper: Paper, scale: str) -> Table | None
         }
         for name, arm_rows in (("l2", rung.l2), ("l2_sp", rung.l2_sp)):
             record |= _arm_record(name, arm_rows, paper)
-        table.add(
-            [*cells, *train, _distance(rung.l2), _distance(rung.l2_sp)], record | comparison_record(c, unit)
-        )
+        table.add([*cells, *train, _distance(rung.l2), _distance(rung.l2_sp)], record | comparison_record(c, unit))
     return table if rungs else None
 
 
@@ -139,14 +137,10 @@ def regime(rows: Sequence[Row], paper: Paper, scale: str) -> Table | None:
     header = ["experiment", "from scratch", "fine-tuned L2", "fine-tuned L2-SP", "L2 train", "L2-SP train"]
     table = _table("regime", "From scratch or fine-tuned", scale, captions.regime(), header)
     points = group(scratch, lambda row: (row.experiment, row.study, row.reg, row.setting))
-    for (name, study, reg, setting), found in sorted(
-        points.items(), key=lambda item: paper.order(item[0][0])
-    ):
+    for (name, study, reg, setting), found in sorted(points.items(), key=lambda item: paper.order(item[0][0])):
         arms = [chosen_rows(rows, name, arm_name) for arm_name in ARMS]
         unit = paper.unit(name, found[0].metric)
-        train = [
-            arm(summarise([row.train_value for row in r]), unit) if _has_train(r) else DASH for r in arms
-        ]
+        train = [arm(summarise([row.train_value for row in r]), unit) if _has_train(r) else DASH for r in arms]
         cells = [name, arm(_value(found), unit), *(arm(_value(r), unit) for r in arms), *train]
         record: dict[str, Value] = {
             "scale": scale,
@@ -167,11 +161,7 @@ def _has_train(rows: Sequence[Row]) -> bool:
 def alpha(rows: Sequence[Row], paper: Paper, scale: str) -> Table | None:
     """All settings of the experiments that were run with more than the chosen ones, or None without such."""
     runs = main_rows(rows)
-    names = [
-        name
-        for name in experiments_of(runs, paper)
-        if any(not r.chosen for r in runs if r.experiment == name)
-    ]
+    names = [name for name in experiments_of(runs, paper) if any(not r.chosen for r in runs if r.experiment == name)]
     header = ["experiment", "regulariser", "α", "β", "value", "difference to L2", "95 % interval", "verdict"]
     header += ["train", "distance to w0", "chosen"]
     table = _table("alpha", "Settings of α and β", scale, captions.alpha(), header)
@@ -225,17 +215,13 @@ def selection(rows: Sequence[Row], paper: Paper, scale: str) -> Table | None:
     for name in experiments_of(trials, paper):
         for reg in ARMS:
             mine = [row for row in trials if row.experiment == name and row.reg == reg]
-            chosen = {row.setting for row in chosen_rows(rows, name, reg)} or {
-                r.setting for r in mine if r.chosen
-            }
+            chosen = {row.setting for row in chosen_rows(rows, name, reg)} or {r.setting for r in mine if r.chosen}
             for cells, record in _trial_lines(mine, chosen, paper):
                 table.add(cells, {"scale": scale, **record})
     return table if trials else None
 
 
-def _trial_lines(
-    trials: Sequence[Row], chosen: set[Setting], paper: Paper
-) -> list[tuple[list[str], dict[str, Value]]]:
+def _trial_lines(trials: Sequence[Row], chosen: set[Setting], paper: Paper) -> list[tuple[list[str], dict[str, Value]]]:
     by_setting = group(trials, lambda row: row.setting)
     summaries = {s: _value(by_setting[s]) for s in sorted(by_setting, key=setting_order)}
     means = [s.mean for s in summaries.values() if s.mean == s.mean]

@@ -161,9 +161,7 @@ def table6(rows: Sequence[Row], paper: Paper, scale: str) -> Table:
         c = Comparison() if is_base else compare(base, line.rows, better)
         cells = [ARMS.get(line.reg, line.reg), setting_number(line.alpha), setting_number(line.beta)]
         cells += [line.accuracy or DASH, arm(_summary(line.rows), unit), difference(c, unit)]
-        table.add(
-            [*cells, measured_interval(c, unit), c.verdict or DASH, line.note], _record6(line, c, unit, scale)
-        )
+        table.add([*cells, measured_interval(c, unit), c.verdict or DASH, line.note], _record6(line, c, unit, scale))
     return table
 
 
@@ -183,9 +181,7 @@ def _lines6(runs: Sequence[Row], printed: Sequence[PaperSetting]) -> list[_Line6
             note = f"ours with {setting_text(ours[0].setting)}" if ours else ""
         lines.append(_Line6(s.reg, s.alpha, s.beta, s.accuracy, ours, _note(note, ours)))
     extra = sorted(left.values(), key=lambda found: (found[0].reg, setting_order(found[0].setting)))
-    return lines + [
-        _Line6(r[0].reg, r[0].alpha, r[0].beta, "", r, _note("not in the paper", r)) for r in extra
-    ]
+    return lines + [_Line6(r[0].reg, r[0].alpha, r[0].beta, "", r, _note("not in the paper", r)) for r in extra]
 
 
 def _note(note: str, rows: Sequence[Row]) -> str:

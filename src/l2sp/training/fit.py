@@ -23,9 +23,7 @@ def total_steps(optim: OptimConfig, steps_per_epoch: int) -> int:
     return optim.steps if optim.steps is not None else int(optim.epochs or 0) * steps_per_epoch
 
 
-def fit(
-    approach: Approach, regularised: Regularised, optim: OptimConfig, runtime: RuntimeConfig, run: Run
-) -> int:
+def fit(approach: Approach, regularised: Regularised, optim: OptimConfig, runtime: RuntimeConfig, run: Run) -> int:
     """Trains from the run's checkpoint, or from the start, to the end of the schedule; returns the steps done.
 
     Interrupted at any moment and called again it ends bitwise where an undisturbed run ends.
@@ -52,7 +50,7 @@ def fit(
             raise UserError(
                 f"{run.path}: the loss is {loss.item()} at step {step} with learning rate {lr:g}: lower optim.lr"
             )
-        loss.backward()
+        torch.autograd.backward(loss)
         optimizer.step()
         finished = step + 1
         if finished % runtime.log_every == 0 or finished == total:

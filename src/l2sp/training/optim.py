@@ -37,7 +37,10 @@ class Regularised:
 
     def state_dict(self) -> dict[str, Any]:
         """State for a checkpoint: momentum, and the identity of the anchor."""
-        return {"optimizer": self.optimizer.state_dict(), "point": self.point.state_dict() if self.point else None}
+        return {
+            "optimizer": self.optimizer.state_dict(),
+            "point": self.point.state_dict() if self.point else None,
+        }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Restores momentum; refuses a checkpoint with another anchor.
@@ -53,9 +56,7 @@ class Regularised:
         self.optimizer.load_state_dict(state["optimizer"])
 
 
-def build_optimizer(
-    model: nn.Module, start: Mapping[str, Tensor], reg: RegConfig, optim: OptimConfig
-) -> Regularised:
+def build_optimizer(model: nn.Module, start: Mapping[str, Tensor], reg: RegConfig, optim: OptimConfig) -> Regularised:
     """SGD with the penalty of `reg`: decay to zero (`origin`) or to the starting point (`start`).
 
     Both arms have the same parameter groups and the same kernel; L2-SP adds one hook. From scratch there is

@@ -22,11 +22,11 @@ def lr_factor(schedule: ScheduleConfig, step: int, total: int, steps_per_epoch: 
     warmup = min(1.0, (step + 1) / (schedule.warmup_steps + 1))
     if schedule.kind == "staircase":
         decay_steps = schedule.every_epochs * steps_per_epoch
-        return warmup * schedule.factor ** float(step // decay_steps)
+        return warmup * math.pow(schedule.factor, step // decay_steps)
     if schedule.kind == "cosine":
         return warmup * 0.5 * (1 + math.cos(math.pi * step / total))
     if schedule.kind == "poly":
-        return warmup * (1 - step / total) ** schedule.power
+        return warmup * math.pow(1 - step / total, schedule.power)
     if schedule.kind == "constant":
         return warmup
     raise UserError(f"optim.schedule.kind={schedule.kind}: use staircase, cosine, poly or constant")

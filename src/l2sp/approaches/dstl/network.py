@@ -32,9 +32,7 @@ def _timm_network(name: str, classes: int, dropout: float) -> nn.Module:
     return model
 
 
-def build_network(
-    name: str, classes: int, width: float, dropout: float, aux: bool, input_size: int
-) -> nn.Module:
+def build_network(name: str, classes: int, width: float, dropout: float, aux: bool, input_size: int) -> nn.Module:
     """A classifier with new weights, drawn from torch's global generator.
 
     Args:

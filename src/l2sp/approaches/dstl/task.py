@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -49,13 +49,18 @@ class DSTL:
         torch.manual_seed(cfg.seed)
         network = self._protocol.network
         model = build_network(
-            network.name, len(data.classes), network.width, network.dropout, network.aux, self._protocol.input_size
+            network.name,
+            len(data.classes),
+            network.width,
+            network.dropout,
+            network.aux,
+            self._protocol.input_size,
         )
         source = "file" if start_file is not None else cfg.weights.source
         start = load_start(source, model, start_file, cfg.weights.sha256, head_prefixes(model))
         report = apply_start(model, start) if start.tensors else "from scratch"
         self.model: nn.Module = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.start = start.tensors
+        self.start: Mapping[str, Tensor] = start.tensors
         self.steps_per_epoch = steps_per_epoch(len(self._splits["train"]), cfg.optim.batch_size)
         # The training images are seen many times; those for testing once.
         keep = {} if self._protocol.cache_size else {"limit_bytes": 0}
@@ -101,7 +106,11 @@ class DSTL:
         """Accuracy in [0, 1] on the central crop, and the number of images."""
         protocol = self._protocol
         transform = eval_transform(
-            protocol.input_size, protocol.crop, protocol.mean, protocol.std, antialias=protocol.augment.antialias
+            protocol.input_size,
+            protocol.crop,
+            protocol.mean,
+            protocol.std,
+            antialias=protocol.augment.antialias,
         )
         part, hits = self._splits[split], 0
         self.model.eval()

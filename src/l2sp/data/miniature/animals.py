@@ -137,13 +137,9 @@ def fish(p: Painter, t: Traits) -> None:
     tail, fork = t.span("tail", 0.22, 0.45), t.span("fork", -0.05, 0.22)
     for side in (-1.0, 1.0):
         points = [(0.5, -0.03 * side), (0.7 + 0.3 * tail + fork, side * tail), (0.72, 0.02 * side)]
-        p.fill(
-            polygon(u, v, points, 0.02), accent, second=main, texture=t.texture(0.8, minor=True), relief=0.4
-        )
+        p.fill(polygon(u, v, points, 0.02), accent, second=main, texture=t.texture(0.8, minor=True), relief=0.4)
     at, high = t.span("dorsal_at", -0.25, 0.2), t.span("dorsal", 0.08, 0.34)
-    fin = polygon(
-        u, v, [(at - 0.28, -depth * 0.8), (at + 0.2, -depth - high), (at + 0.42, -depth * 0.5)], 0.02
-    )
+    fin = polygon(u, v, [(at - 0.28, -depth * 0.8), (at + 0.2, -depth - high), (at + 0.42, -depth * 0.5)], 0.02)
     p.fill(fin, accent, second=main, texture=t.texture(0.8, minor=True), relief=0.3)
     body = ellipse(u, v, -0.05, 0.0, 0.68, depth).joined(
         ellipse(u, v, -0.45, 0.02, t.span("snout", 0.26, 0.46), depth * 0.55)
@@ -186,9 +182,7 @@ def beetle(p: Painter, t: Traits) -> None:
     head = t.span("head", 0.13, 0.22)
     p.fill(ellipse(u, v, 0.0, -0.60, head, head * 0.9), dark)
     thorax = ellipse(u, v, 0.0, -0.36, wide * t.span("thorax", 0.6, 0.95), 0.22)
-    p.fill(
-        thorax, t.colour("second"), second=t.colour("accent"), texture=t.texture(0.7, minor=True), gloss=0.25
-    )
+    p.fill(thorax, t.colour("second"), second=t.colour("accent"), texture=t.texture(0.7, minor=True), gloss=0.25)
     _beetle_wings(p, t, u, long, wide)
 
 

@@ -46,9 +46,7 @@ def family_of(recipe: Recipe, group: str, label: int) -> str:
 
 
 @lru_cache(maxsize=64)
-def _traits(
-    seed: int, group: str, family: str, classes: int, spread: float, off_centre: float
-) -> NDArray[np.float64]:
+def _traits(seed: int, group: str, family: str, classes: int, spread: float, off_centre: float) -> NDArray[np.float64]:
     return class_traits(seed, f"{group}/{family}", len(FAMILIES[family].names), classes, spread, off_centre)
 
 

@@ -128,9 +128,7 @@ def _plan_cub(recipe: Recipe, samples: list[Sample]) -> Plan:
     classes = _cub_classes(recipe)
     # CUB mixes train and test within a class's ids; so does this.
     mixed = sorted(_shuffled(recipe, samples), key=lambda s: s.label)
-    return {
-        s: f"images/{classes[s.label]}/{classes[s.label][4:]}_{k + 1:04d}.jpg" for k, s in enumerate(mixed)
-    }
+    return {s: f"images/{classes[s.label]}/{classes[s.label][4:]}_{k + 1:04d}.jpg" for k, s in enumerate(mixed)}
 
 
 def _annotate_cub(recipe: Recipe, out: _Writer, paths: Plan, boxes: Boxes) -> None:
@@ -197,9 +195,7 @@ def _annotate_aircraft(recipe: Recipe, out: _Writer, paths: Plan, boxes: Boxes) 
     ordered = sorted(paths, key=lambda s: (s.label, paths[s]))
     for name, members in splits.items():
         part = [s for s in ordered if s.split in members]
-        out.lines(
-            f"data/images_variant_{name}.txt", (f"{Path(paths[s]).stem} {names[s.label]}" for s in part)
-        )
+        out.lines(f"data/images_variant_{name}.txt", (f"{Path(paths[s]).stem} {names[s.label]}" for s in part))
         out.lines(f"data/images_{name}.txt", (Path(paths[s]).stem for s in part))
     out.lines("data/images_box.txt", (_aircraft_box(paths[s], boxes[s]) for s in ordered))
 
@@ -251,9 +247,7 @@ def _annotate_nabirds(recipe: Recipe, out: _Writer, paths: Plan, boxes: Boxes) -
     out.lines("images.txt", (f"{code[s]} {_below(paths[s], 'images')}" for s in paths))
     out.lines("image_class_labels.txt", (f"{code[s]} {ids[s.label]}" for s in paths))
     out.lines("train_test_split.txt", (f"{code[s]} {int(s.split == 'train')}" for s in paths))
-    out.lines(
-        "bounding_boxes.txt", (f"{code[s]} {' '.join(map(str, _corner_size(boxes[s])))}" for s in paths)
-    )
+    out.lines("bounding_boxes.txt", (f"{code[s]} {' '.join(map(str, _corner_size(boxes[s])))}" for s in paths))
     parents = sorted({1 + k // 7 for k in range(len(ids))})
     names = [name.replace("-", " ") + " (Adult)" for name in bird_names(500 + len(ids))[500:]]
     groups = [f"{parent} Songbird Group {parent}" for parent in parents]

@@ -49,9 +49,7 @@ def car_names(total: int) -> list[str]:
 
 def aircraft_names(total: int) -> list[str]:
     """Names like "Eagle Jet 320-200", with spaces and dashes as in the official lists."""
-    return sorted(
-        _mixed(total, [f"{p} {n}-{100 * v}" for p, n, v in product(_PLANES, range(310, 400, 13), (1, 2, 3))])
-    )
+    return sorted(_mixed(total, [f"{p} {n}-{100 * v}" for p, n, v in product(_PLANES, range(310, 400, 13), (1, 2, 3))]))
 
 
 def dish_names(total: int) -> list[str]:

@@ -168,9 +168,7 @@ class Painter:
         opacity: float = 1.0,
     ) -> None:
         """Paint one patch: colour (or a texture of two colours), rounded by ``relief`` in [0, 1]."""
-        cover = np.minimum(
-            np.maximum(np.float32(0.5) - patch.d * np.float32(1 / self.pixel), 0), np.float32(opacity)
-        )
+        cover = np.minimum(np.maximum(np.float32(0.5) - patch.d * np.float32(1 / self.pixel), 0), np.float32(opacity))
         rows, cols = np.flatnonzero(cover.any(axis=1)), np.flatnonzero(cover.any(axis=0))
         if rows.size == 0:
             return

@@ -93,9 +93,7 @@ def _pose(subject: Individual, rng: np.random.Generator, size: int, nuisance: fl
 
 def _clutter(rng: np.random.Generator, size: int, *, front: bool) -> Placed:
     hue = rng.random()
-    colours = tuple(
-        hsv(hue + d, rng.uniform(0.05, 0.7), rng.uniform(0.15, 0.9)) for d in (0.0, rng.uniform(-0.3, 0.3))
-    )
+    colours = tuple(hsv(hue + d, rng.uniform(0.05, 0.7), rng.uniform(0.15, 0.9)) for d in (0.0, rng.uniform(-0.3, 0.3)))
     texture = Texture(
         PATTERNS[int(rng.integers(len(PATTERNS)))], rng.uniform(1.5, 5), rng.uniform(0, math.pi), rng.random()
     )

@@ -79,9 +79,7 @@ def leaf(p: Painter, t: Traits) -> None:
     blade = Patch((r - outline) * np.float32(0.8), u / 0.6, v / 0.86)
     green = hsv(t.span("main_hue", -0.08, 0.45), t.span("main_sat", 0.3, 0.9), t.span("main_val", 0.25, 0.8))
     other = t.colour("second", (0.2, 0.9), (0.2, 0.9))
-    p.fill(
-        capsule(u, v, (0.0, 0.5), (0.05 * t.posture[1], 1.12), 0.035, 0.03), hsv(0.1, 0.5, 0.35), relief=0.4
-    )
+    p.fill(capsule(u, v, (0.0, 0.5), (0.05 * t.posture[1], 1.12), 0.035, 0.03), hsv(0.1, 0.5, 0.35), relief=0.4)
     p.fill(blade, other, relief=0.3)
     texture = t.texture(1.1)
     p.fill(blade.grown(-t.span("margin", 0.0, 0.1)), green, second=other, texture=texture, relief=0.4)
@@ -90,9 +88,7 @@ def leaf(p: Painter, t: Traits) -> None:
 
 def _leaf_veins(p: Painter, t: Traits, blade: Patch) -> None:
     u, v = p.u, p.v
-    pale = hsv(
-        t.span("accent_hue", 0.05, 0.35), t.span("accent_sat", 0.1, 0.7), t.span("accent_val", 0.5, 0.95)
-    )
+    pale = hsv(t.span("accent_hue", 0.05, 0.35), t.span("accent_sat", 0.1, 0.7), t.span("accent_val", 0.5, 0.95))
     slope, count = t.span("vein_angle", 0.4, 1.4), t.span("veins", 4.0, 9.0)
     rise = (v + slope * np.abs(u)) * count
     gap = np.abs(rise - np.round(rise)) / count * math.cos(math.atan(slope))

@@ -84,9 +84,7 @@ class Recipe:
         for name, entry in self.targets.items():
             _check(name, entry)
         if self.source.classes < len(FAMILIES) or self.source.train < 1 or self.source.val < 1:
-            raise UserError(
-                f"miniature recipe: source needs {len(FAMILIES)} classes or more, and train, val > 0"
-            )
+            raise UserError(f"miniature recipe: source needs {len(FAMILIES)} classes or more, and train, val > 0")
 
     @staticmethod
     def tiny(seed: int = 0) -> Recipe:
@@ -96,9 +94,7 @@ class Recipe:
             name: dataclasses.replace(entry, classes=3, train=4, val=2 if entry.val else 0, test=4)
             for name, entry in default.items()
         }
-        return Recipe(
-            image_size=80, seed=seed, source=SourceRecipe(classes=10, train=6, val=2), targets=targets
-        )
+        return Recipe(image_size=80, seed=seed, source=SourceRecipe(classes=10, train=6, val=2), targets=targets)
 
     def as_dict(self) -> dict[str, Any]:
         """The recipe as plain JSON values."""
@@ -112,17 +108,13 @@ class Recipe:
 
 def _check(name: str, entry: SetRecipe) -> None:
     if entry.family not in FAMILIES:
-        raise UserError(
-            f"miniature recipe: {name}: no family {entry.family!r}; there are {', '.join(FAMILIES)}"
-        )
+        raise UserError(f"miniature recipe: {name}: no family {entry.family!r}; there are {', '.join(FAMILIES)}")
     if entry.classes < 2 or entry.train < 1 or entry.test < 1 or entry.val < 0:
         raise UserError(f"miniature recipe: {name}: needs 2 classes or more, train and test > 0, val >= 0")
     if not 0 < entry.spread <= 1:
         raise UserError(f"miniature recipe: {name}: spread {entry.spread} is outside (0, 1]")
     if bool(entry.val) != (name in ("flowers102", "aircraft")):
-        raise UserError(
-            f"miniature recipe: {name}: val must be > 0 for flowers102 and aircraft, and 0 elsewhere"
-        )
+        raise UserError(f"miniature recipe: {name}: val must be > 0 for flowers102 and aircraft, and 0 elsewhere")
 
 
 def named_recipe(name: str) -> Recipe:

@@ -71,9 +71,7 @@ def box(
     return Patch(outside + np.minimum(np.maximum(qx, qy), 0) - corner, x / rx, y / ry)
 
 
-def capsule(
-    u: Array, v: Array, start: tuple[float, float], end: tuple[float, float], r0: float, r1: float
-) -> Patch:
+def capsule(u: Array, v: Array, start: tuple[float, float], end: tuple[float, float], r0: float, r1: float) -> Patch:
     """Rounded limb from ``start`` (radius r0) to ``end`` (radius r1); y runs along it."""
     dx, dy = end[0] - start[0], end[1] - start[1]
     length = max(math.hypot(dx, dy), 1e-4)

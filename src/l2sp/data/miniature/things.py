@@ -78,9 +78,7 @@ def _car_marks(p: Painter, t: Traits, body: Patch, sill: float, belt: float, hal
         p.fill(box(u, v, x, middle, 0.006, (sill - belt) * 0.45), (0.05, 0.05, 0.05), relief=0.0, opacity=0.6)
     lamp = t.span("lamp", 0.035, 0.085)
     p.fill(ellipse(u, v, -half + 0.07, middle - 0.04, lamp, lamp * 0.8), (0.98, 0.95, 0.75), relief=0.2)
-    p.fill(
-        box(u, v, half - 0.05, middle - 0.03, 0.04, lamp * 0.8).within(body), (0.75, 0.08, 0.06), relief=0.2
-    )
+    p.fill(box(u, v, half - 0.05, middle - 0.03, 0.04, lamp * 0.8).within(body), (0.75, 0.08, 0.06), relief=0.2)
 
 
 def _car_wheels(p: Painter, t: Traits, half: float, sill: float) -> None:
@@ -91,9 +89,7 @@ def _car_wheels(p: Painter, t: Traits, half: float, sill: float) -> None:
         u, v = q.u, q.v
         q.fill(ellipse(u, v, x, sill, size * 1.18, size * 1.18), (0.05, 0.05, 0.05), relief=0.0, opacity=0.8)
         q.fill(ellipse(u, v, x, sill, size, size), _TYRE, relief=0.3)
-        q.fill(
-            ellipse(u, v, x, sill, size * 0.64, size * 0.64), (hub * 0.35, hub * 0.35, hub * 0.36), relief=0.3
-        )
+        q.fill(ellipse(u, v, x, sill, size * 0.64, size * 0.64), (hub * 0.35, hub * 0.35, hub * 0.36), relief=0.3)
         star = petals(u - x, v - sill, spokes, 0.0, size * 0.62, size * 0.16, 0.0, math.pi * t.posture[3])
         q.fill(star, (hub, hub, hub * 1.02), relief=0.2)
 
@@ -143,9 +139,7 @@ def _plane_marks(p: Painter, t: Traits, hull: Patch, girth: float) -> None:
     p.fill(ellipse(u, v, -0.8, -girth * 0.4, 0.09, 0.045).within(hull), (0.1, 0.14, 0.2), relief=0.0)
 
 
-def _plane_wing(
-    p: Painter, t: Traits, girth: float, metal: tuple[float, float, float], *, near: bool
-) -> None:
+def _plane_wing(p: Painter, t: Traits, girth: float, metal: tuple[float, float, float], *, near: bool) -> None:
     u, v = p.u, p.v
     side = 1.0 if near else -1.0
     reach = t.span("wing", 0.42, 0.72) * (1.0 if near else 0.6)
@@ -181,9 +175,7 @@ def dish(p: Painter, t: Traits) -> None:
     tall = wide * t.span("aspect", 0.6, 1.0)
     turn = math.pi * t.posture[0]
     sauce = wide + t.span("sauce", -0.06, 0.16)
-    pool = ellipse(u, v, 0.05 * t.posture[1], 0.05 * t.posture[2], sauce, tall + sauce - wide, turn).within(
-        well
-    )
+    pool = ellipse(u, v, 0.05 * t.posture[1], 0.05 * t.posture[2], sauce, tall + sauce - wide, turn).within(well)
     p.fill(
         pool,
         hsv(t.span("accent_hue", -0.06, 0.3), 0.75, t.span("accent_val", 0.25, 0.8)),
@@ -199,9 +191,7 @@ def dish(p: Painter, t: Traits) -> None:
 
 def _dish_pieces(whole: Painter, t: Traits, wide: float, tall: float) -> None:
     count, size, kind = 2 + t.pick("pieces", 7), t.span("piece", 0.07, 0.15), t.pick("piece_kind", 4)
-    colour = hsv(
-        t.span("main_hue", -0.5, 0.5) + t.span("accent_sat", 0.1, 0.9), 0.75, t.span("second_val", 0.35, 0.9)
-    )
+    colour = hsv(t.span("main_hue", -0.5, 0.5) + t.span("accent_sat", 0.1, 0.9), 0.75, t.span("second_val", 0.35, 0.9))
     light = (min(1.0, colour[0] + 0.3), min(1.0, colour[1] + 0.3), min(1.0, colour[2] + 0.25))
     ring = t.span("ring", 0.35, 0.95)
     for k in range(count):

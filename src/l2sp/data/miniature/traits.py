@@ -78,9 +78,7 @@ def class_traits(
     return np.stack(rows)
 
 
-def individual(
-    names: tuple[str, ...], kind: NDArray[np.float64], rng: np.random.Generator, variation: float
-) -> Traits:
+def individual(names: tuple[str, ...], kind: NDArray[np.float64], rng: np.random.Generator, variation: float) -> Traits:
     """An individual of a class: its traits shaken by ``variation`` (standard deviation), a random posture."""
     shaken = _fold(kind + variation * rng.standard_normal(kind.shape[0]))
     posture = rng.uniform(-1, 1, 12)

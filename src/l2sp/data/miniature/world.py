@@ -32,9 +32,7 @@ _CHUNK = 40
 Box = tuple[int, int, int, int]
 
 
-def build_world(
-    root: Path, recipe: Recipe | None = None, workers: int | None = None, verify: bool = False
-) -> Path:
+def build_world(root: Path, recipe: Recipe | None = None, workers: int | None = None, verify: bool = False) -> Path:
     """Write the world of ``recipe`` (default: ``Recipe()``) at ``root`` unless it is there; returns ``root``.
 
     It is built in a sibling folder and renamed at the end, so ``root`` is whole or absent, and of several
@@ -68,9 +66,7 @@ def check_world(root: Path, recipe: Recipe | None = None, *, verify: bool = Fals
     """
     facts = _read_facts(root)
     if recipe is not None and facts.get("digest") != recipe.digest():
-        raise UserError(
-            f"{root}: holds a miniature world of another recipe; delete the folder or choose another path"
-        )
+        raise UserError(f"{root}: holds a miniature world of another recipe; delete the folder or choose another path")
     try:
         text = (root / "checksums.txt").read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
@@ -84,9 +80,7 @@ def check_world(root: Path, recipe: Recipe | None = None, *, verify: bool = Fals
             raise _damaged(root, name)
     images = sum(name.endswith(".jpg") for _, _, names in os.walk(root) for name in names)
     if images != sum(name.endswith(".jpg") for _, name in rows):
-        raise UserError(
-            f"{root}: images were added to the miniature world; delete the folder and build it again"
-        )
+        raise UserError(f"{root}: images were added to the miniature world; delete the folder and build it again")
 
 
 def _intact(path: Path, size: int, digest: str | None) -> bool:
@@ -100,8 +94,7 @@ def _intact(path: Path, size: int, digest: str | None) -> bool:
 
 def _damaged(root: Path, name: str) -> UserError:
     return UserError(
-        f"{root}: the miniature world is damaged ({name} is missing or changed); "
-        "delete the folder and build it again"
+        f"{root}: the miniature world is damaged ({name} is missing or changed); delete the folder and build it again"
     )
 
 
