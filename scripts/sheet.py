@@ -1,38 +1,26 @@
-"""Draw a contact sheet of the miniature world (building the world first if need be)."""
+"""Draws a contact sheet of the miniature world, which is written first if it is not there."""
 
 from __future__ import annotations
 
 import argparse
-import sys
 from pathlib import Path
 
-from l2sp.data.miniature import Recipe, build_world, contact_sheet
-from l2sp.errors import UserError
+from l2sp.cli import one_line_errors
+from l2sp.data.miniature import contact_sheet, ensure_world
 
 
-def main() -> int:
-    """Read the arguments and draw; 2 on a user's error."""
+def main() -> None:
+    """Reads the arguments and draws."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--root", type=Path, default=Path("artifacts/miniature"), help="the world (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--out", type=Path, default=Path("artifacts/sheet.png"), help="the picture (default: %(default)s)"
-    )
-    parser.add_argument("--per-set", type=int, default=14, help="images in a row (default: %(default)s)")
-    parser.add_argument("--tiny", action="store_true", help="build the smoke-test world instead of the full one")
+    parser.add_argument("--artifacts", type=Path, default=Path("artifacts"), help="where worlds lie")
+    parser.add_argument("--world", default="default", help="recipe: default or tiny")
+    parser.add_argument("--out", type=Path, default=Path("artifacts/sheet.png"), help="the picture")
+    parser.add_argument("--per-set", type=int, default=14, help="images in a row")
     args = parser.parse_args()
-    try:
-        # A world that is there is drawn as it is, whatever its recipe.
-        if not (args.root / "world.json").exists():
-            build_world(args.root, Recipe.tiny() if args.tiny else Recipe())
-        contact_sheet(args.root, args.out, args.per_set)
-    except UserError as error:
-        print(f"sheet: {error}", file=sys.stderr)
-        return 2
+    contact_sheet(ensure_world(args.artifacts, args.world), args.out, args.per_set)
     print(args.out)
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with one_line_errors():
+        main()

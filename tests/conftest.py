@@ -5,15 +5,14 @@ from pathlib import Path
 import pytest
 
 from l2sp.config import TrainConfig, compose
-from l2sp.data.miniature import Recipe, build_world
+from l2sp.data.miniature import ensure_world
 
 
 @pytest.fixture(scope="session")
 def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An artifacts folder with the tiny world in it."""
     root = tmp_path_factory.mktemp("artifacts")
-    recipe = Recipe.tiny()
-    build_world(root / "world" / recipe.digest(), recipe)
+    ensure_world(root, "tiny")
     return root
 
 

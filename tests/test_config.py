@@ -30,7 +30,7 @@ def plain(*overrides: str) -> dict[str, Any]:
     return flat(OmegaConf.to_container(compose(overrides), resolve=True))
 
 
-@pytest.mark.parametrize("experiment,scale", itertools.product(EXPERIMENTS, SCALES))
+@pytest.mark.parametrize("experiment,scale", list(itertools.product(EXPERIMENTS, SCALES)))
 def test_arms_differ_only_in_the_penalty(experiment: str, scale: str) -> None:
     l2, l2_sp = (plain(f"experiment={experiment}", f"scale={scale}", f"reg={reg}") for reg in ("l2", "l2_sp"))
     assert l2.keys() == l2_sp.keys()
@@ -85,7 +85,7 @@ def test_paper_scale_is_the_protocol() -> None:
         ("optim.lrr=1", "'optim.lr'"),
         ("+optim.lrr=1", "'optim.lr'"),
         ("approach.network.wdth=1", "'approach.network.width'"),
-        ("regg.alpha=1", "'reg.alpha'"),
+        ("reg.alpa=1", "'reg.alpha'"),
         ("reg=l2sp", "'l2_sp'"),
         ("experiment=dstl_cub", "'dstl_cub200'"),
         ("scale=papr", "'paper'"),

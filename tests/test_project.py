@@ -136,6 +136,10 @@ def test_preflight_refuses_an_old_python_and_a_full_disk() -> None:
     assert (ok.returncode, ok.stderr) == (0, "")
     full = subprocess.run([sys.executable, script, "--gigabytes", "1e9"], capture_output=True, text=True, check=False)
     assert full.returncode == 1 and "1000000000 GB of disk" in full.stderr and full.stderr.count("\n") == 1
-    old = f"import sys; sys.version_info = (3, 9, 1); sys.argv = ['x', '--gigabytes', '0']\nexec(open({str(script)!r}).read())"
+    old = f"""
+import sys
+sys.version_info, sys.argv = (3, 9, 1), ["preflight", "--gigabytes", "0"]
+exec(open({str(script)!r}).read())
+"""
     out = subprocess.run([sys.executable, "-c", old], capture_output=True, text=True, check=False)
     assert out.returncode == 1 and "needs Python 3.11 or newer" in out.stderr

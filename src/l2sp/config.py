@@ -10,8 +10,9 @@ import contextlib
 import difflib
 import hashlib
 import json
+import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, is_dataclass
 from pathlib import Path
 from typing import Any, cast, get_args, get_type_hints
@@ -43,7 +44,7 @@ __all__ = [
 ]
 
 ROOT = Path(__file__).resolve().parents[2]
-CONFIGS = ROOT / "configs"
+CONFIGS = Path(os.environ.get("L2SP_CONFIGS", ROOT / "configs"))
 
 # Where a run happens and how it is labelled do not make it another run.
 NOT_IDENTITY = ("paths", "runtime", "row", "paper")
@@ -265,27 +266,28 @@ def fingerprint(content: Any) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def explain(error: Exception) -> UserError:
-    """Turns Hydra's and OmegaConf's errors into one line with the nearest key or option."""
+def explain(error: Exception, known: Collection[str] = ()) -> UserError:
+    """Turns Hydra's and OmegaConf's errors into one line with the nearest key (of `known`) or option."""
     cause: BaseException = error
     while cause.__cause__ is not None:
         cause = cause.__cause__
     text = " ".join(f"{error} {cause}".split())
     unknown = re.search(r"Key '([^']+)' (?:is not in struct|not in '\w+')(?:.*?full_key: ([\w.]+))?", text)
+    option = re.search(r"Could not find '([^']+)'", text)
+    override = re.search(r"Could not override '([^']+)'", text)
     if unknown:
-        return _unknown_key(unknown.group(2) or unknown.group(1))
-    option = re.search(r"Could not find '([^']+)'|Could not override '([^']+)'", text)
-    if option and option.group(1):
-        return _unknown_option(option.group(1))
+        return _unknown_key(unknown.group(2) or unknown.group(1), known)
     if option:
-        return _unknown_key(option.group(2))
-    first = str(error).splitlines()[0] if str(error) else type(error).__name__
-    detail = str(cause).splitlines()[0] if cause is not error and str(cause) else ""
-    return UserError(f"configuration: {first} {detail}".strip())
+        return _unknown_option(option.group(1))
+    if override:
+        return _unknown_key(override.group(1), known)
+    where = getattr(cause, "full_key", None)
+    lines = dict.fromkeys(str(e).splitlines()[0] for e in (error, cause) if str(e))
+    return UserError(f"configuration: {f'{where}: ' if where else ''}{' '.join(lines)}")
 
 
-def _unknown_key(key: str) -> UserError:
-    near = difflib.get_close_matches(key, sorted(known_keys()), n=1, cutoff=0.0)
+def _unknown_key(key: str, known: Collection[str] = ()) -> UserError:
+    near = difflib.get_close_matches(key, sorted(known or known_keys()), n=1, cutoff=0.0)
     return UserError(f"unknown configuration key '{key}'; nearest: '{near[0]}'")
 
 
@@ -300,15 +302,16 @@ def _unknown_option(option: str) -> UserError:
 
 def known_keys() -> frozenset[str]:
     """Every dotted key that a configuration may have."""
-    return frozenset(_leaves(TrainConfig)) | frozenset(_leaves(DSTLConfig, "approach."))
+    return frozenset(leaves(TrainConfig)) | frozenset(leaves(DSTLConfig, "approach."))
 
 
-def _leaves(schema: type, prefix: str = "") -> Iterator[str]:
+def leaves(schema: type, prefix: str = "") -> Iterator[str]:
+    """Dotted keys of a schema and of those nested in it."""
     for key, hint in get_type_hints(schema).items():
         nested = [kind for kind in (hint, *get_args(hint)) if is_dataclass(kind)]
         yield f"{prefix}{key}"
         for kind in nested:
-            yield from _leaves(cast(type, kind), f"{prefix}{key}.")
+            yield from leaves(cast(type, kind), f"{prefix}{key}.")
 
 
 def _keys(node: Any, prefix: str = "") -> Iterator[str]:

@@ -12,7 +12,7 @@ from typing import cast
 from omegaconf import MISSING, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from l2sp.config import CONFIGS, TrainConfig, compose, explain
+from l2sp.config import CONFIGS, TrainConfig, compose, explain, leaves
 from l2sp.errors import UserError
 from l2sp.runs import Run, run_of, source_of
 
@@ -71,7 +71,7 @@ def load_plan(name: str) -> Plan:
     try:
         return cast(Plan, OmegaConf.merge(OmegaConf.structured(Plan), OmegaConf.load(path)))
     except OmegaConfBaseException as error:
-        raise UserError(f"{path}: {explain(error)}") from error
+        raise UserError(f"{path}: {explain(error, (*leaves(Plan), *leaves(ScalePlan)))}") from error
 
 
 def reproduction(scale: str) -> list[Plan]:

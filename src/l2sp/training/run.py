@@ -70,10 +70,9 @@ def _train(cfg: TrainConfig, run: Run) -> None:
 def _data_root(cfg: TrainConfig) -> Path:
     if cfg.scale.world is None:
         return Path(cfg.paths.data)
-    from l2sp.data.miniature import build_world, named_recipe
+    from l2sp.data.miniature import ensure_world
 
-    recipe = named_recipe(cfg.scale.world)
-    return build_world(Path(cfg.paths.artifacts) / "world" / recipe.digest(), recipe)
+    return ensure_world(Path(cfg.paths.artifacts), cfg.scale.world)
 
 
 def _start_file(cfg: TrainConfig) -> Path | None:

@@ -2,7 +2,7 @@
 
 from l2sp.data.miniature.recipe import Recipe, SetRecipe, SourceRecipe, named_recipe
 from l2sp.data.miniature.sheet import contact_sheet
-from l2sp.data.miniature.world import build_world, check_world
+from l2sp.data.miniature.world import build_world, check_world, ensure_world
 
 __all__ = [
     "Recipe",
@@ -11,5 +11,6 @@ __all__ = [
     "build_world",
     "check_world",
     "contact_sheet",
+    "ensure_world",
     "named_recipe",
 ]

@@ -21,15 +21,24 @@ from tqdm import tqdm
 
 from l2sp.data.miniature.catalogue import Sample, draw_sample, groups
 from l2sp.data.miniature.layouts import Plan, annotate, plan
-from l2sp.data.miniature.recipe import Recipe
+from l2sp.data.miniature.recipe import Recipe, named_recipe
 from l2sp.errors import UserError
 
-__all__ = ["build_world", "check_world"]
+__all__ = ["build_world", "check_world", "ensure_world"]
 
 _FEW = 400
 _CHUNK = 40
 
 Box = tuple[int, int, int, int]
+
+
+def ensure_world(artifacts: Path, name: str) -> Path:
+    """The world of a named recipe (`scale.world`) in its place under `artifacts`, built there if it is not.
+
+    Raises UserError for an unknown name, and as `build_world` does.
+    """
+    recipe = named_recipe(name)
+    return build_world(artifacts / "world" / recipe.digest(), recipe)
 
 
 def build_world(root: Path, recipe: Recipe | None = None, workers: int | None = None, verify: bool = False) -> Path:

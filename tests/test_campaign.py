@@ -1,0 +1,114 @@
+"""The runner as a person meets it: a campaign on the smallest world, killed, doubled, failing, repeated."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from l2sp.config import ROOT
+from l2sp.errors import UserError
+from l2sp.runner import check_jobs
+
+PLAN = """
+name: few
+study: null
+scales:
+  smoke:
+    experiments: [dstl_cub200, dstl_nabirds]
+    grid: [[reg=l2, reg=l2_sp]]
+"""
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, artifacts: Path) -> Path:
+    """A checkout with one small plan, and the tiny world in place."""
+    root = tmp_path / "checkout"
+    root.mkdir()
+    for name in ("src", "experiments", "results"):
+        (root / name).symlink_to(ROOT / name)
+    subprocess.run(["cp", "-r", ROOT / "configs", root / "configs"], check=True)
+    (root / "configs" / "sweep" / "few.yaml").write_text(PLAN)
+    subprocess.run(["cp", "-r", artifacts, root / "artifacts"], check=True)
+    return root
+
+
+def start(root: Path, results: str, *more: str, seeds: int = 1) -> subprocess.Popen:
+    command = ["experiments/reproduce.py", "--scale", "smoke", "--plan", "few", "--seeds", str(seeds), "--jobs", "2"]
+    environment = {**os.environ, "L2SP_CONFIGS": str(root / "configs")}
+    return subprocess.Popen(
+        [sys.executable, *command, "--results", str(root / results), *more],
+        cwd=root,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def finish(process: subprocess.Popen) -> str:
+    out, _ = process.communicate(timeout=200)
+    return out
+
+
+def rows(root: Path, results: str) -> str:
+    return (root / results / "smoke" / "rows.csv").read_text()
+
+
+def test_campaign_killed_doubled_and_repeated(checkout: Path) -> None:
+    undisturbed = start(checkout, "whole")
+    text = finish(undisturbed)
+    assert undisturbed.returncode == 0, text
+    assert "[4/4, 0:00 left]" in text and "Table 3" in text
+
+    for seconds in (4, 6, 8):  # wherever it then is: importing, training, reporting
+        process = start(checkout, "cut")
+        time.sleep(seconds)
+        os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+    both = [start(checkout, "cut") for _ in range(2)]  # two at once
+    assert [finish(p) and p.returncode for p in both] == [0, 0]
+    assert rows(checkout, "cut") == rows(checkout, "whole")
+
+    repeated = start(checkout, "cut")
+    assert "0 runs done" in finish(repeated) and repeated.returncode == 0
+
+
+def test_failing_run_is_named_and_the_others_go_on(checkout: Path) -> None:
+    broken = checkout / "out/smoke/runs/dstl_cub200/l2-alpha=4e-05-beta=4e-05/seed=0"
+    broken.mkdir(parents=True)
+    (broken / "checkpoint.pt").write_bytes(b"not a checkpoint")
+    process = start(checkout, "out")
+    text = finish(process)
+    assert process.returncode == 1
+    assert "FAILED dstl_cub200 l2-alpha=4e-05-beta=4e-05 seed 0" in text and "checkpoint.pt: cannot resume" in text
+    assert str(broken / "log.txt") in text
+    assert rows(checkout, "out").count("\n") == 1 + 3
+
+
+def test_workers_die_with_their_runner(checkout: Path) -> None:
+    process = start(checkout, "orphans")
+    log = checkout / "orphans/smoke/runs/dstl_cub200/l2-alpha=4e-05-beta=4e-05/seed=0/log.txt"
+    deadline = time.monotonic() + 60
+    while not log.exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.kill()  # the runner alone, not its group
+    process.communicate(timeout=30)  # returns only when no worker holds the pipe any more
+
+
+def test_dry_run_lists_and_does_nothing(checkout: Path) -> None:
+    text = finish(start(checkout, "dry", "--dry"))
+    assert text.count("to do  ") == 4 and "4 runs, 4 to do" in text
+    assert not (checkout / "dry").exists()
+
+
+def test_jobs_divide_the_cores() -> None:
+    jobs, threads = check_jobs(None)
+    assert threads == 1 and jobs >= 1
+    assert check_jobs(1) == (1, jobs)
+    with pytest.raises(UserError, match="JOBS=0"):
+        check_jobs(0)

@@ -1,0 +1,75 @@
+"""Plans: every one found by glob expands at every scale, in an order that gives a whole table early."""
+
+import itertools
+
+import pandas as pd
+import pytest
+
+from l2sp.config import CONFIGS, ROOT
+from l2sp.errors import UserError
+from l2sp.plans import expand, load_plan, plan_names, reproduction, sources_of
+
+NAMES = sorted(path.stem for path in (CONFIGS / "sweep").glob("*.yaml"))
+CASES = [(name, scale) for name in NAMES for scale in load_plan(name).scales]
+
+
+def test_every_file_is_a_plan() -> None:
+    assert plan_names() == NAMES and all(load_plan(name).name == name for name in NAMES)
+
+
+@pytest.mark.parametrize("name,scale", CASES)
+def test_runs_are_distinct_and_seed_0_of_every_point_comes_first(name: str, scale: str) -> None:
+    planned = expand([load_plan(name)], scale, seeds=3)
+    paths = [p.run.path for p in planned]
+    seeds = [p.cfg.seed for p in planned]
+    assert len(paths) == len(set(paths)) and seeds == sorted(seeds)
+    first = {p.run.path.parent for p in planned if p.cfg.seed == 0}
+    assert {p.run.path.parent for p in planned} == first
+    assert all((p.cfg.study is None) == (load_plan(name).study is None) for p in planned)
+
+
+@pytest.mark.parametrize("scale", ["mini", "pocket", "paper"])
+def test_table_6_has_the_paper_s_settings(scale: str) -> None:
+    printed = pd.read_csv(ROOT / "results" / "paper" / "table6.csv")
+    wanted = {(r.reg.lower().replace("-", "_"), r.alpha, r.beta) for r in printed.itertuples()}
+    ours = {(p.cfg.reg.name, p.cfg.reg.alpha, p.cfg.reg.beta) for p in expand([load_plan("table6")], scale, 1)}
+    assert ours == wanted
+
+
+def test_table_3_has_both_arms_of_every_experiment() -> None:
+    planned = expand([load_plan("table3")], "paper", 1)
+    experiments = [path.stem for path in (CONFIGS / "experiment").glob("*.yaml")]
+    assert {(p.cfg.experiment, p.cfg.reg.name) for p in planned} == set(itertools.product(experiments, ["l2", "l2_sp"]))
+
+
+def test_reproduction_shares_what_tables_share() -> None:
+    apart = sum(len(expand([plan], "mini", 3)) for plan in reproduction("mini"))
+    together = expand(reproduction("mini"), "mini", 3)
+    assert len(together) < apart
+    sources = sources_of([p.cfg for p in together])
+    assert [s.cfg.experiment for s in sources] == ["source/dstl"] and sources[0].cfg.row is None
+
+
+def test_ladder_has_at_least_five_rungs_a_factor_of_two_apart() -> None:
+    for scale in ("mini", "pocket"):
+        planned = expand([load_plan("learning_rate")], scale, 1)
+        for arm in ("l2", "l2_sp"):
+            rates = sorted({p.cfg.optim.lr for p in planned if p.cfg.reg.name == arm})
+            assert len(rates) >= 5
+            assert all(b / a == pytest.approx(2) for a, b in itertools.pairwise(rates))
+
+
+@pytest.mark.parametrize(
+    "text,words", [("nmae: x", "name"), ("name: [1]", "name"), ("scales: {mini: {seeds: x}}", "seeds")]
+)
+def test_a_damaged_plan_names_its_file(text: str, words: str, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "sweep").mkdir()
+    (tmp_path / "sweep" / "x.yaml").write_text(text)
+    monkeypatch.setattr("l2sp.plans.CONFIGS", tmp_path)
+    with pytest.raises(UserError, match=rf"x\.yaml.*{words}"):
+        load_plan("x")
+
+
+def test_unknown_plan_lists_the_known() -> None:
+    with pytest.raises(UserError, match="no plan 'table7'.*table3"):
+        load_plan("table7")
