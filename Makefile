@@ -38,8 +38,8 @@ reproduce: $(ENV) ## the runs that the tables need and are not done yet, then th
 sweep-%: $(ENV) ## one plan of configs/sweep: sweep-table6, sweep-learning_rate (short: sweep-lr), ...
 	@$(campaign) --plan $(if $(filter lr,$*),learning_rate,$*)
 
-tables: $(ENV) ## tables and figures from the files under results/, without training
-	@$(RUN) scripts/report.py --results "$(RESULTS)"
+tables: $(ENV) ## tables and figures from the files under results/, without training; renews the README's
+	@$(RUN) scripts/report.py --results "$(RESULTS)" $(if $(filter results,$(RESULTS)),--readme README.md)
 
 smoke: $(ENV) ## every row on the smallest world, in a minute; checks that all parts run, claims nothing
 	@$(RUN) experiments/reproduce.py --scale smoke --seeds 1 --results "$(RESULTS)" $(if $(JOBS),--jobs $(JOBS))

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import logging
-import sys
 from pathlib import Path
 
+from l2sp.cli import one_line_errors
 from l2sp.errors import UserError
-from l2sp.report import build_report, print_tables, scales_with_results
+from l2sp.report import build_report, embed_tables, print_tables, scales_with_results
 
 
 def _arguments() -> argparse.Namespace:
@@ -17,28 +16,26 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--scale", nargs="+", help="default: every scale that has rows or finished runs")
     parser.add_argument("--paper", type=Path, help="folder of the paper's tables; default: <results>/paper")
     parser.add_argument("--no-figures", action="store_true", help="tables only")
+    parser.add_argument("--readme", type=Path, help="a page that quotes tables, to be renewed")
     parser.add_argument("--quiet", action="store_true", help="do not print the tables")
     return parser.parse_args()
 
 
-def main() -> int:
-    """Returns the exit status: 0, or 2 for bad input."""
+def main() -> None:
+    """Builds every report that is asked for."""
     args = _arguments()
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    try:
-        scales = args.scale or scales_with_results(args.results)
-        if not scales:
-            raise UserError(f"{args.results}: no scale has rows.csv or a finished run; make runs first")
-        for scale in scales:
-            files = build_report(args.results, scale, args.paper or args.results / "paper", not args.no_figures)
-            if not args.quiet:
-                print_tables(args.results, scale)
-            logging.info("%s: wrote %d files under %s", scale, len(files), args.results / scale)
-    except UserError as error:
-        print(error, file=sys.stderr)
-        return 2
-    return 0
+    scales = args.scale or scales_with_results(args.results)
+    if not scales:
+        raise UserError(f"{args.results}: no scale has rows.csv or a finished run; make runs first")
+    for scale in scales:
+        files = build_report(args.results, scale, args.paper or args.results / "paper", not args.no_figures)
+        if not args.quiet:
+            print_tables(args.results, scale)
+        print(f"{scale}: wrote {len(files)} files under {args.results / scale}")
+    if args.readme:
+        embed_tables(args.readme)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    with one_line_errors():
+        main()

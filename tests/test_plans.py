@@ -71,5 +71,5 @@ def test_a_damaged_plan_names_its_file(text: str, words: str, tmp_path, monkeypa
 
 
 def test_unknown_plan_lists_the_known() -> None:
-    with pytest.raises(UserError, match="no plan 'table7'.*table3"):
+    with pytest.raises(UserError, match=r"no plan 'table7'.*table3"):
         load_plan("table7")

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 from torchvision.models.inception import InceptionOutputs
 
-from l2sp.approaches.dstl.network import build_network, head_prefixes, logits_of
+from l2sp.approaches.dstl.network import build_network, freeze_statistics, head_prefixes, logits_of, zero_head
 from l2sp.errors import UserError
 
 
@@ -51,6 +51,34 @@ def test_the_head_of_inception_is_what_the_published_code_does_not_restore():
     assert prefixes == ("fc.", "AuxLogits.")
     new = [n for n, _ in net.named_parameters() if n.startswith(prefixes)]
     assert len(new) == 2 + 2 * 3 + 2  # classifier; two convolutions with batch norm; auxiliary classifier
+
+
+@pytest.mark.parametrize(("name", "size"), [("inception_v3", 299), ("tf_efficientnet_lite0", 64)])
+def test_a_zero_head_gives_every_class_the_same_logit_and_still_learns(name, size):
+    net = build_network(name, 6, 1 / 16 if name == "inception_v3" else 1.0, 0.0, True, size)
+    zero_head(net)
+    logits, aux = logits_of(net(torch.randn(2, 3, size, size)))
+    for output in (logits, aux) if name == "inception_v3" else (logits,):
+        assert not output.any()
+        torch.nn.functional.cross_entropy(output, torch.tensor([0, 1])).backward(retain_graph=True)
+    changed = [n for n, p in net.named_parameters() if p.grad is not None and p.grad.any()]
+    assert {n.rsplit(".", 1)[0] for n in changed} == ({"fc", "AuxLogits.fc"} if aux is not None else {"classifier"})
+
+
+def test_frozen_statistics_stay_and_are_used_in_training_while_scale_and_shift_learn():
+    net = build_network("tf_efficientnet_lite0", 6, 1.0, 0.0, False, 64)
+    images = torch.randn(4, 3, 64, 64)
+    with torch.no_grad():
+        net.train()(images)  # statistics that are not the initial ones
+        before = {n: b.clone() for n, b in net.named_buffers()}
+        in_test = net.eval()(images)
+    freeze_statistics(net)
+    output = net.train()(images)
+    torch.testing.assert_close(output, in_test)
+    output.sum().backward()
+    assert all(torch.equal(b, before[n]) for n, b in net.named_buffers())
+    assert net.get_parameter("bn1.weight").grad.any()
+    assert net.get_parameter("bn1.bias").grad.any()
 
 
 def test_a_network_without_a_classifier_is_refused():

@@ -13,12 +13,18 @@ __all__ = ["AugmentConfig", "DSTLConfig", "NetworkConfig"]
 
 @dataclass
 class NetworkConfig:
-    """`name` is inception_v3 or any timm model; `width` scales its channels (inception_v3 only)."""
+    """`name` is inception_v3 or any timm model; `width` scales its channels (inception_v3 only).
+
+    `zero_head`: the new classifier starts at zero, so that it sends no noise into the features.
+    `frozen_bn`: batch norm normalises by the pre-trained statistics in training too.
+    """
 
     name: str = MISSING
     width: float = MISSING
     dropout: float = MISSING
     aux: bool = MISSING
+    zero_head: bool = MISSING
+    frozen_bn: bool = MISSING
 
 
 @dataclass

@@ -5,6 +5,7 @@ from __future__ import annotations
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
+import torch
 from torch import Tensor, nn
 
 from l2sp.errors import UserError
@@ -12,7 +13,7 @@ from l2sp.errors import UserError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["build_network", "head_prefixes", "logits_of"]
+__all__ = ["build_network", "freeze_statistics", "head_prefixes", "logits_of", "zero_head"]
 
 # torchvision and timm are imported where they are used: they take seconds, and a sweep is hundreds of runs.
 
@@ -60,7 +61,10 @@ def build_network(name: str, classes: int, width: float, dropout: float, aux: bo
 
 
 def _classifiers(model: nn.Module) -> list[nn.Module]:
-    """The classifier modules of a network of timm: one, or several in distilled networks."""
+    """The layers that give the logits: of Inception-V3 also the auxiliary ones, of a distilled network both."""
+    if type(model).__name__ == "Inception3":
+        aux = getattr(model, "AuxLogits", None)
+        return [layer for layer in (model.fc, getattr(aux, "fc", None)) if isinstance(layer, nn.Module)]
     getter = getattr(model, "get_classifier", None)
     if getter is None:
         raise UserError(f"network: {type(model).__name__} does not say which layer is its classifier")
@@ -89,6 +93,29 @@ def head_prefixes(model: nn.Module) -> tuple[str, ...]:
     if not prefixes:
         raise UserError(f"network: the classifier of {type(model).__name__} is none of its layers")
     return prefixes
+
+
+@torch.no_grad()
+def zero_head(model: nn.Module) -> None:
+    """Set weights and biases of the classifier to zero, so that all classes start equal.
+
+    Raises:
+        UserError: the network does not say which layer is its classifier.
+    """
+    for layer in _classifiers(model):
+        for parameter in layer.parameters():
+            parameter.zero_()
+
+
+def freeze_statistics(model: nn.Module) -> None:
+    """Make every batch norm use its running statistics in training too; its scale and shift still learn."""
+    for module in model.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.register_forward_pre_hook(_as_in_test)  # a hook, as model.train() undoes eval()
+
+
+def _as_in_test(module: nn.Module, _: tuple[Tensor, ...]) -> None:
+    module.training = False
 
 
 def logits_of(output: Tensor | tuple[Tensor, Tensor | None]) -> tuple[Tensor, Tensor | None]:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from l2sp.approaches.dstl.config import DSTLConfig
-from l2sp.approaches.dstl.network import build_network, head_prefixes, logits_of
+from l2sp.approaches.dstl.network import build_network, freeze_statistics, head_prefixes, logits_of, zero_head
 from l2sp.approaches.weights import Start, apply_start, load_start
 from l2sp.config import TrainConfig
 from l2sp.data.classification import Classification, Split, check_counts, find_root, hold_out, read
@@ -56,6 +56,10 @@ class DSTL:
             network.aux,
             self._protocol.input_size,
         )
+        if network.zero_head:
+            zero_head(model)
+        if network.frozen_bn:
+            freeze_statistics(model)
         source = "file" if start_file is not None else cfg.weights.source
         start = load_start(source, model, start_file, cfg.weights.sha256, head_prefixes(model))
         report = apply_start(model, start) if start.tensors else "from scratch"

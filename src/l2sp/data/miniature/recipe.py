@@ -43,7 +43,7 @@ class SourceRecipe:
 
     classes: int = 100
     train: int = 60
-    val: int = 15
+    val: int = 5
     spread: float = 1.0
 
 
