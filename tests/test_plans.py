@@ -5,7 +5,7 @@ import itertools
 import pandas as pd
 import pytest
 
-from l2sp.config import CONFIGS, ROOT
+from l2sp.config import CONFIGS, ROOT, compose
 from l2sp.errors import UserError
 from l2sp.plans import expand, load_plan, plan_names, reproduction, sources_of
 
@@ -54,8 +54,11 @@ def test_ladder_has_at_least_five_rungs_a_factor_of_two_apart() -> None:
     for scale in ("mini", "pocket"):
         planned = expand([load_plan("learning_rate")], scale, 1)
         for arm in ("l2", "l2_sp"):
-            rates = sorted({p.cfg.optim.lr for p in planned if p.cfg.reg.name == arm})
-            assert len(rates) >= 5
+            rates = {p.cfg.optim.lr for p in planned if p.cfg.reg.name == arm}
+            chosen = compose(["experiment=dstl_cub200", f"scale={scale}"]).optim.lr
+            assert chosen not in rates  # Table 3 has that rung
+            rates = sorted({chosen, *rates})
+            assert len(rates) >= 5 and rates[0] < chosen < rates[-1]
             assert all(b / a == pytest.approx(2) for a, b in itertools.pairwise(rates))
 
 

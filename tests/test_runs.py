@@ -10,7 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from l2sp.errors import UserError
-from l2sp.runs import Busy, Run, run_of, write_atomically
+from l2sp.files import write_atomically
+from l2sp.runs import Busy, Run, run_of
 
 
 def test_path_is_the_identity(smoke, tmp_path: Path) -> None:

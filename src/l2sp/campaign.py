@@ -57,7 +57,7 @@ def run_campaign(campaign: Campaign) -> int:
         if item.run.done:
             item.run.label()  # a setting may have been chosen, or a row renamed, since
     tables = partial(build_report, results, campaign.scale, PRINTED)
-    failed = _do(planned, campaign, _every(REPORT_EVERY, partial(tables, figures=False)))
+    failed = _do(planned, campaign, _every(REPORT_EVERY, partial(tables, figures=False, quiet=True)))
     tables()
     print_tables(results, campaign.scale)
     for line in missing.values():
@@ -78,6 +78,8 @@ def _do(planned: Sequence[Planned], campaign: Campaign, after_each: Callable[[],
         outcome = run_all(sources, jobs=1, threads=jobs * threads, after_each=lambda: None)
         if outcome.failed:
             return outcome.failed
+    if pending:
+        print(f"{len(pending)} runs to do, {jobs} at a time with {threads} threads each", flush=True)
     outcome = run_all(planned, jobs, threads, after_each)
     minutes = (time.monotonic() - started) / 60
     print(

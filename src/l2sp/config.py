@@ -133,10 +133,16 @@ class ScheduleConfig:
 
 @dataclass
 class OptimConfig:
-    """SGD with momentum; the length is given in epochs or in steps, the other one is null."""
+    """`name`: sgd, or rmsprop with its `smoothing` (of the squared gradients) and `eps`; null for sgd.
 
+    The length is given in epochs or in steps, the other one is null.
+    """
+
+    name: str = MISSING
     lr: float = MISSING
     momentum: float = MISSING
+    smoothing: float | None = MISSING
+    eps: float | None = MISSING
     batch_size: int = MISSING
     epochs: int | None = MISSING
     steps: int | None = MISSING

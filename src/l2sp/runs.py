@@ -29,27 +29,13 @@ import yaml
 
 from l2sp.config import ROOT, TrainConfig, chosen, compose, fingerprint, identity
 from l2sp.errors import UserError
+from l2sp.files import write_atomically
 
-__all__ = ["Busy", "Run", "environment", "report_line", "run_of", "source_of", "write_atomically"]
+__all__ = ["Busy", "Run", "environment", "report_line", "run_of", "source_of"]
 
 
 class Busy(Exception):
     """Another process is working on this run."""
-
-
-def write_atomically(path: Path, content: str | bytes) -> None:
-    """Writes a file whole or not at all: a temporary sibling is renamed over `path`."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    data = content.encode() if isinstance(content, str) else content
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 class Run:

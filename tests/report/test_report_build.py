@@ -14,8 +14,8 @@ import pytest
 from report_trees import PAPER, write_run, write_tree
 
 from l2sp.errors import UserError
+from l2sp.files import write_atomically
 from l2sp.report import build_report, print_tables, scales_with_results
-from l2sp.report.files import write_atomically
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "report.py"
 STUDIES = ("alpha", "learning_rate", "regime", "selection")
@@ -52,6 +52,20 @@ def test_a_clone_makes_the_committed_tables_from_rows(tree: Path, tmp_path: Path
     assert clone / "mini" / "rows.csv" not in written
 
 
+def test_new_main_runs_in_a_clone_leave_its_studies_alone(tree: Path, tmp_path: Path) -> None:
+    build_report(tree, "mini", PAPER, figures=False)
+    clone = tmp_path / "clone"
+    (clone / "mini").mkdir(parents=True)
+    shutil.copy(tree / "mini" / "rows.csv", clone / "mini")
+    write_run(clone, "dstl_cub200", "l2", 7, 0.25)
+    build_report(clone, "mini", PAPER, figures=False)
+    before, after = (root / "mini" / "rows.csv" for root in (tree, clone))
+    studies = [line for line in before.read_text().splitlines()[1:] if not line.startswith("mini,,")]
+    lines = after.read_text().splitlines()[1:]
+    assert [line for line in lines if not line.startswith("mini,,")] == studies
+    assert len(lines) == len(studies) + 1
+
+
 def test_rows_that_vanish_are_said(tree: Path, caplog: pytest.LogCaptureFixture) -> None:
     build_report(tree, "mini", PAPER, figures=False)
     shutil.rmtree(next(tree.glob("mini/runs/dstl_food101/l2_sp-*")))
@@ -77,6 +91,7 @@ def test_studies_without_runs_have_no_files_and_old_ones_go(tree: Path) -> None:
     shutil.rmtree(tree / "mini" / "studies")
     shutil.rmtree(next(tree.glob("mini/runs/dstl_cub200/l2_sp-alpha=0.5*")))
     shutil.rmtree(next(tree.glob("mini/runs/dstl_cub200/l2_sp-alpha=0.0001*")))
+    (tree / "mini" / "rows.csv").unlink()
     build_report(tree, "mini", PAPER)
     names = {Path(name).stem for name in snapshot(tree)}
     assert names == {"rows", "table3", "table6"} and not names & set(STUDIES)

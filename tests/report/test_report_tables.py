@@ -168,6 +168,22 @@ def test_selection_marks_the_best_and_the_chosen_apart(tmp_path: Path, read: Cal
     assert marks == {"0.02": ("False", "True"), "0.04": ("True", "False")}
 
 
+def test_a_common_setting_is_chosen_by_the_mean_over_experiments(tmp_path: Path, read: Callable[[str], str]) -> None:
+    results = tmp_path / "results"
+    values = {("dstl_cub200", 0.02): 0.5, ("dstl_food101", 0.02): 0.9, ("dstl_cub200", 0.04): 0.6}
+    for (name, lr), value in values.items():
+        write_run(results, name, "l2", 0, value, study=f"selection/lr={lr}", lr=lr, split="val")
+    build_report(results, "mini", PAPER, figures=False)
+    with (results / "mini" / "tables" / "selection.csv").open() as file:
+        lines = [(r["experiment"], r["lr"], r["validation_mean"], r["best"]) for r in csv.DictReader(file)]
+    assert lines == [
+        ("dstl_cub200", "0.02", "50", "False"),
+        ("dstl_cub200", "0.04", "60", "True"),
+        ("dstl_food101", "0.02", "90", "True"),
+        ("mean of 2", "0.02", "70", "True"),  # 0.04 was not tried everywhere
+    ]
+
+
 def test_latex_has_as_many_cells_as_columns(tree: Path, read: Callable[[str], str]) -> None:
     build_report(tree, "mini", PAPER, figures=False)
     for name in NAMES:

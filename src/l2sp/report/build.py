@@ -8,9 +8,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TextIO
 
+from l2sp.files import write_atomically
 from l2sp.report import studies, tables
 from l2sp.report.collect import Problem, read_runs
-from l2sp.report.files import write_atomically
 from l2sp.report.paper import Paper, read_paper
 from l2sp.report.rows import Row, format_rows, parse_rows
 from l2sp.report.table import FORMATS, Table
@@ -20,20 +20,21 @@ __all__ = ["build_report", "print_tables", "scales_with_results"]
 _log = logging.getLogger(__name__)
 
 
-def build_report(results: Path, scale: str, paper: Path, figures: bool = True) -> list[Path]:
+def build_report(results: Path, scale: str, paper: Path, figures: bool = True, quiet: bool = False) -> list[Path]:
     """Writes `rows.csv`, `tables/` and `figures/` of `results/<scale>/` and returns the files written.
 
     A pure function of the run directories and of the folder `paper`: the same runs give the same bytes. All
-    numbers pass through the text of `rows.csv`, so a clone that has that file and no runs makes the same
-    tables; then `rows.csv` is left as it is. Table 3 and Table 6 are always written, with dashes for what is
-    missing; the tables and figures of studies only where there are runs, and an older file of theirs is
-    removed. Everything that gave no row is logged. `figures=False` leaves the folder `figures/` alone.
+    numbers pass through the text of `rows.csv`. The main runs, or a study, of which there is no finished run
+    directory at all (a clone has none at mini scale) keep their lines there. Table 3 and Table 6 are always
+    written, with dashes for what is missing; the tables and figures of studies only where there are runs,
+    and an older file of theirs is removed. Everything that gave no row is logged, unless `quiet` (while runs
+    still go on). `figures=False` leaves the folder `figures/` alone.
 
     Raises `UserError` for bad paper tables, a damaged `rows.csv`, or several settings claimed as chosen.
     """
     root = results / scale
     printed = read_paper(paper)
-    rows, written = _rows(results, scale)
+    rows, written = _rows(results, scale, quiet)
     made = [
         tables.table3(rows, printed, scale),
         tables.table6(rows, printed, scale),
@@ -55,16 +56,19 @@ _STUDIES = {
 }
 
 
-def _rows(results: Path, scale: str) -> tuple[list[Row], list[Path]]:
+def _rows(results: Path, scale: str, quiet: bool) -> tuple[list[Row], list[Path]]:
     path = results / scale / "rows.csv"
     found, problems = read_runs(results, scale)
     earlier = parse_rows(path.read_text(encoding="utf-8"), path) if path.is_file() else []
-    if not found:
-        _log_problems(problems)
-        return sorted(earlier, key=lambda row: row.key), []
-    text = format_rows(found)
+    run_here = {row.study_name for row in found}
+    superseded = [row for row in earlier if row.study_name in run_here]
+    kept = [row for row in earlier if row.study_name not in run_here]
+    text = format_rows(sorted([*found, *kept], key=lambda row: row.key))
     rows = parse_rows(text, path)
-    _log_problems([*problems, *_vanished(earlier, rows)])
+    if not quiet:
+        _log_problems([*problems, *_vanished(superseded, rows)])
+    if not found:
+        return rows, []
     write_atomically(path, text)
     return rows, [path]
 

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from l2sp.errors import UserError
-from l2sp.report.files import write_atomically
+from l2sp.files import write_atomically
 
 __all__ = ["embed_tables", "embedded"]
 

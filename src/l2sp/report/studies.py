@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 
 from l2sp.report import captions
@@ -207,18 +207,38 @@ def selection(rows: Sequence[Row], paper: Paper, scale: str) -> Table | None:
 
     The chosen setting is the one of the arm's main runs (learning rate, steps, alpha, beta); before main runs
     exist, every trial with the default alpha and beta is marked. The best trial is marked apart, so that a
-    choice against validation would show.
+    choice against validation would show. Several experiments are followed by their mean, where a common
+    setting is chosen.
     """
     trials = study_rows(rows, "selection")
     header = ["experiment", "arm", "lr", "steps", "α", "β", "validation", "best", "chosen"]
     table = _table("selection", "Validation trials", scale, captions.selection(), header)
-    for name in experiments_of(trials, paper):
-        for reg in ARMS:
-            mine = [row for row in trials if row.experiment == name and row.reg == reg]
-            chosen = {row.setting for row in chosen_rows(rows, name, reg)} or {r.setting for r in mine if r.chosen}
-            for cells, record in _trial_lines(mine, chosen, paper):
-                table.add(cells, {"scale": scale, **record})
+    names = experiments_of(trials, paper)
+    for reg in ARMS:
+        arm_trials = [row for row in trials if row.reg == reg]
+        chosen = {name: _chosen_settings(rows, arm_trials, name, reg) for name in names}
+        lines = [line for name in names for line in _trial_lines(_of(arm_trials, name), chosen[name], paper)]
+        if len(names) > 1:
+            lines += _trial_lines(_means(arm_trials, names), set.intersection(*chosen.values()), paper)
+        for cells, record in lines:
+            table.add(cells, {"scale": scale, **record})
     return table if trials else None
+
+
+def _of(rows: Sequence[Row], experiment: str) -> list[Row]:
+    return [row for row in rows if row.experiment == experiment]
+
+
+def _chosen_settings(rows: Sequence[Row], trials: Sequence[Row], name: str, reg: str) -> set[Setting]:
+    main = {row.setting for row in chosen_rows(rows, name, reg)}
+    return main or {row.setting for row in _of(trials, name) if row.chosen}
+
+
+def _means(trials: Sequence[Row], names: Sequence[str]) -> list[Row]:
+    """One row per setting and seed that every experiment was tried with."""
+    points = group(trials, lambda row: (row.setting, row.seed)).values()
+    full = [found for found in points if len(found) == len(names)]
+    return [replace(f[0], experiment=f"mean of {len(names)}", value=fmean(r.value for r in f)) for f in full]
 
 
 def _trial_lines(trials: Sequence[Row], chosen: set[Setting], paper: Paper) -> list[tuple[list[str], dict[str, Value]]]:

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from l2sp.errors import UserError
-from l2sp.runs import write_atomically
+from l2sp.files import write_atomically
 from l2sp.training.optim import Regularised
 
 __all__ = ["restore", "save"]
@@ -41,8 +41,8 @@ def restore(path: Path, model: nn.Module, regularised: Regularised) -> int:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
         model.load_state_dict(state["model"])
-    except (RuntimeError, EOFError, KeyError, OSError, ValueError) as error:
-        reason = str(error).splitlines()[0]
+    except Exception as error:  # a damaged pickle has a whole zoo of errors
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(f"{path}: cannot resume from this checkpoint ({reason}); delete it to start anew") from error
     regularised.load_state_dict(state["regularised"])
     torch.set_rng_state(state["rng"])

@@ -57,21 +57,21 @@ class Regularised:
 
 
 def build_optimizer(model: nn.Module, start: Mapping[str, Tensor], reg: RegConfig, optim: OptimConfig) -> Regularised:
-    """SGD with the penalty of `reg`: decay to zero (`origin`) or to the starting point (`start`).
+    """The optimiser with the penalty of `reg`: decay to zero (`origin`) or to the starting point (`start`).
 
     Both arms have the same parameter groups and the same kernel; L2-SP adds one hook. From scratch there is
     no w0, and every penalised weight decays to zero by alpha.
 
     Raises:
-        UserError: the penalty cannot be built, e.g. no weight of the model is in the start.
+        UserError: the penalty cannot be built, e.g. no weight of the model is in the start; unknown optimiser.
     """
     if not start:
-        return Regularised(_sgd(_from_scratch(model, reg.alpha), optim), None)
+        return Regularised(_optimizer(_from_scratch(model, reg.alpha), optim), None)
     try:
         point = StartingPoint(model, start, reg.alpha, reg.beta)
     except ValueError as error:
         raise UserError(f"starting point: {error}") from error
-    optimizer = _sgd(point.param_groups(), optim)
+    optimizer = _optimizer(point.param_groups(), optim)
     if reg.reference == "start":
         point.attach(optimizer)
     return Regularised(optimizer, point)
@@ -83,5 +83,11 @@ def _from_scratch(model: nn.Module, alpha: float) -> list[dict[str, Any]]:
     return StartingPoint(model, stand_in, alpha=alpha, beta=alpha).param_groups()
 
 
-def _sgd(groups: list[dict[str, Any]], optim: OptimConfig) -> torch.optim.Optimizer:
-    return torch.optim.SGD(groups, lr=optim.lr, momentum=optim.momentum, fused=True)
+def _optimizer(groups: list[dict[str, Any]], optim: OptimConfig) -> torch.optim.Optimizer:
+    if optim.name == "sgd":
+        return torch.optim.SGD(groups, lr=optim.lr, momentum=optim.momentum, fused=True)
+    if optim.name == "rmsprop" and optim.smoothing is not None and optim.eps is not None:
+        return torch.optim.RMSprop(
+            groups, lr=optim.lr, momentum=optim.momentum, alpha=optim.smoothing, eps=optim.eps, foreach=True
+        )
+    raise UserError(f"optim.name={optim.name}: use sgd, or rmsprop with optim.smoothing and optim.eps")

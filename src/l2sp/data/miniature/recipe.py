@@ -54,7 +54,7 @@ def _targets() -> dict[str, SetRecipe]:
         "stanford_cars": SetRecipe("car", 20, 10, 60, 0.5),
         "aircraft": SetRecipe("plane", 16, 8, 70, 0.45, val=7),
         "food101": SetRecipe("dish", 15, 20, 80, 0.35),
-        "nabirds": SetRecipe("bird", 40, 8, 35, 0.55),
+        "nabirds": SetRecipe("bird", 30, 8, 45, 0.55),
     }
 
 
