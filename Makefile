@@ -9,14 +9,13 @@ SEEDS ?= 3
 JOBS ?=
 DATA ?=
 RESULTS ?= results
-PLAN ?=
 DRY ?=
 ENV := .venv/.ready
 RUN := .venv/bin/python
 GIGABYTES := 9
 
 campaign = $(RUN) experiments/reproduce.py --scale $(SCALE) --seeds $(SEEDS) --results "$(RESULTS)" \
-	$(if $(JOBS),--jobs $(JOBS)) $(if $(DATA),--data "$(DATA)") $(if $(DRY),--dry)
+	$(if $(JOBS),--jobs $(JOBS)) $(if $(DATA),--data "$(DATA)") $(if $(filter-out 0,$(DRY)),--dry)
 
 help: ## this list
 	@grep -hE '^[a-z0-9%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | awk -F'|' '{printf "  make %-16s %s\n", $$1, $$2}'

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from l2sp.cli import one_line_errors
+from l2sp.config import PRINTED
 from l2sp.errors import UserError
 from l2sp.report import build_report, embed_tables, print_tables, scales_with_results
 
@@ -14,7 +15,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--results", type=Path, default=Path("results"), help="folder with one folder per scale")
     parser.add_argument("--scale", nargs="+", help="default: every scale that has rows or finished runs")
-    parser.add_argument("--paper", type=Path, help="folder of the paper's tables; default: <results>/paper")
+    parser.add_argument("--paper", type=Path, default=PRINTED, help="folder of the paper's tables")
     parser.add_argument("--no-figures", action="store_true", help="tables only")
     parser.add_argument("--readme", type=Path, help="a page that quotes tables, to be renewed")
     parser.add_argument("--quiet", action="store_true", help="do not print the tables")
@@ -28,7 +29,7 @@ def main() -> None:
     if not scales:
         raise UserError(f"{args.results}: no scale has rows.csv or a finished run; make runs first")
     for scale in scales:
-        files = build_report(args.results, scale, args.paper or args.results / "paper", not args.no_figures)
+        files = build_report(args.results, scale, args.paper, not args.no_figures)
         if not args.quiet:
             print_tables(args.results, scale)
         print(f"{scale}: wrote {len(files)} files under {args.results / scale}")

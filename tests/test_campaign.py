@@ -19,7 +19,7 @@ study: null
 scales:
   smoke:
     experiments: [dstl_cub200, dstl_nabirds]
-    grid: [[reg=l2, reg=l2_sp]]
+    points: [[reg=l2, reg.alpha=4e-5, reg.beta=4e-5], [reg=l2_sp, reg.alpha=1e-3, reg.beta=1e-3]]
 """
 
 
@@ -104,6 +104,33 @@ def test_dry_run_lists_and_does_nothing(checkout: Path) -> None:
     text = finish(start(checkout, "dry", "--dry"))
     assert text.count("to do  ") == 4 and "4 runs, 4 to do" in text
     assert not (checkout / "dry").exists()
+
+
+@pytest.mark.parametrize(
+    "words,message",
+    [
+        (["--scale", "papr"], "SCALE=papr: use one of mini, paper"),
+        (["--scale", "paper", "--plan", "learning_rate"], "has no runs at scale=paper"),
+        (["--scale", "pocket", "--data", "nowhere"], "no row can run: dstl_cub200: nowhere: no folder"),
+        (["--plan", "table7"], "no plan 'table7'"),
+        (["--seeds", "0"], "SEEDS=0"),
+    ],
+)
+def test_a_campaign_that_cannot_be_says_so(words: list[str], message: str, tmp_path: Path) -> None:
+    command = [sys.executable, ROOT / "experiments" / "reproduce.py", "--results", tmp_path, *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2 and message in done.stderr and done.stderr.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_directory_of_another_configuration_does_not_stop_the_others(checkout: Path) -> None:
+    taken = checkout / "out/smoke/runs/dstl_cub200/l2-alpha=4e-05-beta=4e-05/seed=0"
+    taken.mkdir(parents=True)
+    (taken / "config.yaml").write_text("{optim: {lr: 7}}\n")
+    process = start(checkout, "out")
+    text = finish(process)
+    assert process.returncode == 1 and "holds a run of another configuration" in text
+    assert rows(checkout, "out").count("\n") == 1 + 3
 
 
 def test_jobs_divide_the_cores() -> None:

@@ -76,3 +76,10 @@ def test_a_damaged_plan_names_its_file(text: str, words: str, tmp_path, monkeypa
 def test_unknown_plan_lists_the_known() -> None:
     with pytest.raises(UserError, match=r"no plan 'table7'.*table3"):
         load_plan("table7")
+
+
+def test_two_settings_in_one_directory_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = load_plan("table3")
+    plan.scales["mini"].points = [["optim.lr=0.1"], ["optim.lr=0.2"]]
+    with pytest.raises(UserError, match=r"two points claim .*seed=0 with different settings"):
+        expand([plan], "mini", 1)

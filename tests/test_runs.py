@@ -55,10 +55,11 @@ def test_config_yaml_holds_identity_row_and_paper(smoke) -> None:
     assert json.loads((run.path / "env.json").read_text()) == {"python": "3"}
 
 
-def test_rewind_drops_later_and_broken_lines(tmp_path: Path) -> None:
+def test_rewind_drops_later_lines_evaluations_and_broken_ones(tmp_path: Path) -> None:
     run = Run(tmp_path, {}, {})
     for step in (1, 2, 3):
-        run.log(step=step)
+        run.log(step=step, split="fit")
+    run.log(step=2, split="test")  # killed between evaluation and done.json
     with (tmp_path / "metrics.jsonl").open("a") as file:
         file.write('{"step": 4, "lo')
     run.rewind(2)

@@ -268,12 +268,53 @@ def test_wrong_optimizers_are_refused() -> None:
     sp = StartingPoint(model, start_of(model, *SHARED), ALPHA, BETA)
     with pytest.raises(ValueError, match="param_groups"):
         sp.attach(torch.optim.SGD(model.parameters(), lr=0.1))
-    with pytest.raises(ValueError, match="decoupled"):
-        sp.attach(torch.optim.AdamW(sp.param_groups(), lr=0.1))
+    adam_w = (
+        torch.optim.AdamW(sp.param_groups(), lr=0.1),
+        torch.optim.Adam(sp.param_groups(), lr=0.1, decoupled_weight_decay=True),
+        torch.optim.Adafactor(sp.param_groups()),
+        torch.optim.Rprop(model.parameters()),
+    )
+    for optimizer in adam_w[:3]:
+        with pytest.raises(ValueError, match="does not decay through the gradient"):
+            sp.attach(optimizer)
+    with pytest.raises(ValueError, match="param_groups"):
+        sp.attach(adam_w[3])
+    with pytest.raises(ValueError, match="sign"):
+        sp.attach(torch.optim.SGD(sp.param_groups(), lr=0.1, maximize=True))
     optimizer = torch.optim.Adam(sp.param_groups(), lr=0.1)
     sp.attach(optimizer)
     with pytest.raises(ValueError, match="attached"):
         sp.attach(optimizer)
+
+
+@pytest.mark.parametrize("kind", starting_point.COUPLED)
+def test_every_optimizer_that_is_accepted_takes_the_gradient_of_equation_3(kind: type[torch.optim.Optimizer]) -> None:
+    ours, theirs = net(0).double(), net(0).double()
+    start = {name: torch.full_like(p, 0.3) for name, p in ours.named_parameters()}
+    sp = StartingPoint(ours, start, ALPHA, BETA)
+    optimizer = kind(sp.param_groups(), lr=0.01)
+    sp.attach(optimizer)
+    plain = kind(theirs.parameters(), lr=0.01)
+    for _ in range(3):
+        for model in (ours, theirs):
+            model.zero_grad()
+            for p in model.parameters():
+                p.grad = torch.cos(p.detach() * 3)  # any gradient that depends on the weights
+        for name, p in theirs.named_parameters():
+            if name in sp.partition.shared:
+                p.grad += ALPHA * (p.detach() - start[name])
+        optimizer.step()
+        plain.step()
+    for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-12)
+
+
+def test_a_closure_is_refused() -> None:
+    model = net(0)
+    _, optimizer = attached(model, start_of(model, *SHARED))
+    with pytest.raises(RuntimeError, match="call backward, then step"):
+        optimizer.step(lambda: torch.zeros(()))
+    optimizer.step(None)
 
 
 def test_module_imports_torch_alone_and_can_be_copied_out(tmp_path) -> None:

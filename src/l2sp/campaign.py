@@ -8,16 +8,15 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from l2sp.config import ROOT, TrainConfig
+from l2sp.config import CONFIGS, PRINTED, TrainConfig
 from l2sp.data.release import find_root
 from l2sp.errors import UserError
-from l2sp.plans import Planned, expand, load_plan, reproduction, sources_of
+from l2sp.plans import Plan, Planned, expand, load_plan, reproduction, sources_of
 from l2sp.report import build_report, print_tables
 from l2sp.runner import check_jobs, run_all
 
 __all__ = ["Campaign", "run_campaign"]
 
-PRINTED = ROOT / "results" / "paper"
 REPORT_EVERY = 30.0  # seconds between rewrites of the tables while runs go on
 
 
@@ -42,7 +41,7 @@ def run_campaign(campaign: Campaign) -> int:
     """
     if campaign.seeds < 1:
         raise UserError(f"SEEDS={campaign.seeds}: give at least one")
-    plans = [load_plan(name) for name in campaign.plan] if campaign.plan else reproduction(campaign.scale)
+    plans = _plans(campaign)
     common = [
         f"paths.results='{campaign.results}'",
         *([f"paths.data='{campaign.data}'"] if campaign.data else []),
@@ -52,9 +51,11 @@ def run_campaign(campaign: Campaign) -> int:
     planned = [item for item in everything if item.cfg.experiment not in missing]
     if campaign.dry:
         return _list(planned, missing.values())
+    if not planned:
+        raise UserError("no row can run: " + "; ".join(missing.values()))
     results = Path(campaign.results)
     for item in planned:
-        if item.run.done:
+        if _state(item) == "done":
             item.run.label()  # a setting may have been chosen, or a row renamed, since
     tables = partial(build_report, results, campaign.scale, PRINTED)
     failed = _do(planned, campaign, _every(REPORT_EVERY, partial(tables, figures=False, quiet=True)))
@@ -68,10 +69,23 @@ def run_campaign(campaign: Campaign) -> int:
     return 1 if failed or (missing and any(item.cfg.scale.require_official for item in everything)) else 0
 
 
+def _plans(campaign: Campaign) -> list[Plan]:
+    scales = sorted(path.stem for path in (CONFIGS / "scale").glob("*.yaml"))
+    if campaign.scale not in scales:
+        raise UserError(f"SCALE={campaign.scale}: use one of {', '.join(scales)}")
+    plans = [load_plan(name) for name in campaign.plan] if campaign.plan else reproduction(campaign.scale)
+    for plan in plans:
+        if campaign.scale not in plan.scales:
+            raise UserError(
+                f"plan '{plan.name}' has no runs at scale={campaign.scale}, only at {', '.join(plan.scales)}"
+            )
+    return plans
+
+
 def _do(planned: Sequence[Planned], campaign: Campaign, after_each: Callable[[], None]) -> dict[str, str]:
     jobs, threads = check_jobs(campaign.jobs)
     started = time.monotonic()
-    pending = [p for p in planned if not p.run.done]
+    pending = [item for item in planned if _state(item) != "done"]
     sources = sources_of([p.cfg for p in pending])
     if any(not source.run.done for source in sources):
         print("pre-training the starting point (once; cached under artifacts)", flush=True)
@@ -101,14 +115,20 @@ def _lack(cfg: TrainConfig) -> str | None:
 
 
 def _list(planned: Sequence[Planned], missing: Iterable[str]) -> int:
-    for item in planned:
-        state = "done   " if item.run.done else "resume " if item.run.checkpoint.exists() else "to do  "
-        print(f"{state} {item.label}")
+    states = [_state(item) for item in planned]
+    for item, state in zip(planned, states, strict=True):
+        print(f"{state:7} {item.label}")
     for line in missing:
         print(f"no data {line}")
-    todo = sum(not item.run.done for item in planned)
-    print(f"{len(planned)} runs, {todo} to do")
+    print(f"{len(planned)} runs, {sum(state != 'done' for state in states)} to do")
     return 0
+
+
+def _state(item: Planned) -> str:
+    try:
+        return "done" if item.run.done else "resume" if item.run.checkpoint.exists() else "to do"
+    except UserError:
+        return "blocked"  # its directory holds another configuration; the runner says which
 
 
 def _every(seconds: float, action: Callable[[], object]) -> Callable[[], None]:

@@ -31,6 +31,7 @@ from l2sp.errors import UserError
 
 __all__ = [
     "CONFIGS",
+    "PRINTED",
     "ROOT",
     "TrainConfig",
     "chosen",
@@ -44,6 +45,7 @@ __all__ = [
 ]
 
 ROOT = Path(__file__).resolve().parents[2]
+PRINTED = ROOT / "results" / "paper"  # the paper's tables
 CONFIGS = Path(os.environ.get("L2SP_CONFIGS", ROOT / "configs"))
 
 # Where a run happens and how it is labelled do not make it another run.

@@ -1,8 +1,8 @@
-"""The one exception that a person is meant to read."""
+"""The exceptions that a person is meant to read."""
 
 from __future__ import annotations
 
-__all__ = ["UserError"]
+__all__ = ["Diverged", "UserError"]
 
 
 class UserError(Exception):
@@ -10,3 +10,11 @@ class UserError(Exception):
 
     The entry points print the message alone and exit with status 2; a traceback would hide it.
     """
+
+
+class Diverged(UserError):
+    """The loss is not finite any more; `step` is the number of optimiser steps that were done before."""
+
+    def __init__(self, message: str, step: int) -> None:
+        super().__init__(message)
+        self.step = step

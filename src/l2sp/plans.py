@@ -90,7 +90,7 @@ def expand(plans: Sequence[Plan], scale: str, seeds: int, common: Sequence[str] 
         common: overrides for every run, e.g. paths.
 
     Raises:
-        UserError: a plan names an unknown experiment or key.
+        UserError: a plan names an unknown experiment or key, or two points share a directory.
     """
     wanted = [(plan, plan.scales[scale]) for plan in plans if scale in plan.scales]
     points = [
@@ -104,7 +104,9 @@ def expand(plans: Sequence[Plan], scale: str, seeds: int, common: Sequence[str] 
         for limit, overrides in points:
             if seed < limit:
                 planned = _planned(overrides, composed[overrides], seed)
-                found.setdefault(planned.run.path, planned)
+                known = found.setdefault(planned.run.path, planned)
+                if known.run.fingerprint != planned.run.fingerprint:
+                    raise UserError(f"two points claim {planned.run.path} with different settings: name a study")
     return list(found.values())
 
 

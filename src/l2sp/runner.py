@@ -24,6 +24,7 @@ from l2sp.plans import Planned
 
 __all__ = ["Outcome", "check_jobs", "run_all"]
 
+_GPU_DRIVER = Path("/proc/driver/nvidia/version")
 BUSY = 75  # exit status of a run that another process holds
 
 
@@ -63,28 +64,59 @@ def run_all(
     Returns:
         The outcome; a failing run does not stop the others.
     """
-    outcome = Outcome(found=[p for p in planned if p.run.done])
-    pending = deque(p for p in planned if not p.run.done)
-    progress = _Progress(len(pending), jobs, say)
+    outcome = Outcome()
+    pending = deque(_sort(planned, outcome))
+    progress = _Progress(len(pending), say)
+    for label, reason in outcome.failed.items():
+        progress.say(f"FAILED {label}: {reason}")
     context = mp.get_context("forkserver")
     context.set_forkserver_preload(["l2sp.training.run", "l2sp.approaches.dstl.task"])
     workers: list[_Worker] = []
     try:
         while pending or workers:
-            while pending and len(workers) < jobs:
-                workers.append(_launch(context, pending.popleft(), threads))
+            while len(workers) < jobs and (free := _next_free(pending)):
+                workers.append(_launch(context, free, threads))
             wait([worker.process.sentinel for worker in workers], timeout=1)
+            if not workers:  # all that is left is in another runner's hands
+                time.sleep(1)
             for worker in [w for w in workers if not w.process.is_alive()]:
                 workers.remove(worker)
-                if _collect(worker, outcome, progress):
-                    after_each()
-                elif worker.process.exitcode == BUSY:
+                if worker.process.exitcode == BUSY:
                     pending.append(worker.planned)
-                    time.sleep(0.5)
+                elif _collect(worker, outcome, progress):
+                    _report(after_each, say)
     finally:
         for worker in workers:
             worker.process.terminate()
     return outcome
+
+
+def _sort(planned: Sequence[Planned], outcome: Outcome) -> list[Planned]:
+    """The runs to do; finished ones, and directories of another configuration, are booked."""
+    pending: list[Planned] = []
+    for item in planned:
+        try:
+            (outcome.found if item.run.done else pending).append(item)
+        except UserError as error:
+            outcome.failed[item.label] = str(error)
+    return pending
+
+
+def _next_free(pending: deque[Planned]) -> Planned | None:
+    """The first run that no other runner holds; the others go to the end."""
+    for _ in range(len(pending)):
+        item = pending.popleft()
+        if not item.run.busy:
+            return item
+        pending.append(item)
+    return None
+
+
+def _report(after_each: Callable[[], None], say: Callable[[str], None]) -> None:
+    try:
+        after_each()
+    except (UserError, OSError) as error:  # the last report says it again; training goes on
+        say(f"tables not rewritten: {error}")
 
 
 def _launch(context: mp.context.ForkServerContext, planned: Planned, threads: int) -> _Worker:
@@ -119,16 +151,15 @@ def _die_with(alive: Connection) -> None:
 
 
 def _collect(worker: _Worker, outcome: Outcome, progress: _Progress) -> bool:
-    """Books a finished worker; true if its run is done."""
+    """Books a finished worker; true if its run is done. A run that diverged is done and failed."""
     planned, status = worker.planned, worker.process.exitcode
-    if planned.run.done:
-        outcome.finished.append(planned)
-        progress.done(planned, time.monotonic() - worker.started)
-        return True
-    if status != BUSY:
+    if status:
         outcome.failed[planned.label] = f"{_reason(planned, status)} (log: {planned.run.path / 'log.txt'})"
         progress.failed(planned.label, outcome.failed[planned.label])
-    return False
+    else:
+        outcome.finished.append(planned)
+        progress.done(planned, time.monotonic() - worker.started)
+    return planned.run.done
 
 
 def _reason(planned: Planned, status: int | None) -> str:
@@ -142,8 +173,8 @@ def _reason(planned: Planned, status: int | None) -> str:
 class _Progress:
     """One line per finished run with the time left."""
 
-    def __init__(self, total: int, jobs: int, say: Callable[[str], None]) -> None:
-        self.total, self.jobs, self.say = total, jobs, say
+    def __init__(self, total: int, say: Callable[[str], None]) -> None:
+        self.total, self.say = total, say
         self.count, self.started = 0, time.monotonic()
 
     def done(self, planned: Planned, seconds: float) -> None:
@@ -168,7 +199,7 @@ def _clock(seconds: float) -> str:
 
 
 def check_jobs(jobs: int | None) -> tuple[int, int]:
-    """Processes at once and threads of each: one process a core unless JOBS says otherwise.
+    """Processes at once and threads of each: one process a core, or one in all on a GPU, unless JOBS says otherwise.
 
     Raises:
         UserError: `jobs` is not positive.
@@ -176,5 +207,5 @@ def check_jobs(jobs: int | None) -> tuple[int, int]:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if jobs is not None and jobs < 1:
         raise UserError(f"JOBS={jobs}: give a positive number of processes")
-    jobs = jobs or cores
+    jobs = jobs or (1 if _GPU_DRIVER.exists() else cores)
     return jobs, max(1, cores // jobs)

@@ -86,10 +86,18 @@ class Run:
                 raise Busy(str(self.path)) from error
             yield
 
+    @property
+    def busy(self) -> bool:
+        """Whether another process holds the run at this moment."""
+        try:
+            with self.locked():
+                return False
+        except Busy:
+            return True
+
     def start(self, env: dict[str, Any]) -> None:
         """Writes config.yaml and env.json, or checks the one that a half run left."""
         self._check_configuration()
-        (self.path / "failed.json").unlink(missing_ok=True)
         self.label()
         write_atomically(self.path / "env.json", json.dumps(env, indent=1) + "\n")
 
@@ -101,10 +109,10 @@ class Run:
             write_atomically(path, text)
 
     def rewind(self, step: int) -> None:
-        """Drops the logged lines after `step`, so that a resumed run's log has no line twice."""
+        """Drops what was logged after `step`, and every evaluation, so that a resumed run's log has no line twice."""
         path = self.path / "metrics.jsonl"
         if path.exists():
-            kept = [line for line in path.read_text().splitlines() if _step(line) <= step]
+            kept = [line for line in path.read_text().splitlines() if _fit_step(line) <= step]
             write_atomically(path, "".join(f"{line}\n" for line in kept))
 
     def log(self, **values: Any) -> None:
@@ -116,6 +124,10 @@ class Run:
         """Writes done.json, the last file of a run, and drops what only a half run needs."""
         write_atomically(self.path / "done.json", json.dumps({"config": self.fingerprint, **result}, indent=1) + "\n")
         self.checkpoint.unlink(missing_ok=True)
+
+    def attempt(self) -> None:
+        """Drops the mark that an earlier attempt failed."""
+        (self.path / "failed.json").unlink(missing_ok=True)
 
     def fail(self, error: BaseException) -> None:
         """Leaves failed.json with the reason; the next attempt removes it."""
@@ -215,9 +227,10 @@ def _commit() -> dict[str, Any]:
     return {"commit": head.stdout.strip() or None, "dirty": bool(status.stdout.strip())}
 
 
-def _step(line: str) -> float:
+def _fit_step(line: str) -> float:
     try:
-        return float(json.loads(line)["step"])
+        values = json.loads(line)
+        return float(values["step"]) if values["split"] == "fit" else math.inf
     except (ValueError, KeyError, TypeError):  # a line cut by a crash
         return math.inf
 

@@ -30,6 +30,17 @@ from torch import Tensor, nn
 __all__ = ["Partition", "StartingPoint"]
 
 PENALISED = (nn.modules.conv._ConvNd, nn.Linear)
+COUPLED = (
+    torch.optim.SGD,
+    torch.optim.Adam,
+    torch.optim.Adamax,
+    torch.optim.NAdam,
+    torch.optim.RAdam,
+    torch.optim.RMSprop,
+    torch.optim.Adagrad,
+    torch.optim.Adadelta,
+)
+"""Optimisers that add weight decay to the gradient; with `decoupled_weight_decay` some of them do not."""
 
 
 @dataclass(frozen=True)
@@ -119,8 +130,8 @@ class StartingPoint:
         """Makes the optimiser's decay of the shared weights point to w0, from its next step on.
 
         Raises:
-            ValueError: the optimiser was not built from `param_groups()`, its decay is decoupled (AdamW), or
-                something is attached already.
+            ValueError: the optimiser was not built from `param_groups()`, does not add its decay to the gradient
+                (AdamW) or maximises, or something is attached already.
         """
         if self._optimizer is not None:
             raise ValueError("this starting point is attached to an optimiser already")
@@ -131,8 +142,12 @@ class StartingPoint:
                 raise ValueError(
                     f"{name} is not decayed by alpha={self.alpha}: build the optimiser from param_groups()"
                 )
-            if group.get("decoupled_weight_decay") or isinstance(optimizer, torch.optim.AdamW):
-                raise ValueError("the optimiser's decay is decoupled from the gradient: use SGD or Adam, not AdamW")
+            if not isinstance(optimizer, COUPLED) or group.get("decoupled_weight_decay"):
+                names = ", ".join(kind.__name__ for kind in COUPLED)
+                kind = type(optimizer).__name__
+                raise ValueError(f"{kind} does not decay through the gradient, as equation 3 does: use one of {names}")
+            if group.get("maximize"):
+                raise ValueError("maximize=True turns the sign of the penalty")
         self._anchors = [_copy_like(a, p) for a, p in zip(self._anchors, self._params, strict=True)]
         self._register(optimizer)
 
@@ -164,8 +179,13 @@ class StartingPoint:
             if state[key] != ours:
                 raise ValueError(f"the checkpoint was made with starting point {key}={state[key]}, this run has {ours}")
 
+    def _before_step(self, _: torch.optim.Optimizer, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        if any(closure is not None for closure in (*args[1:], *kwargs.values())):  # args[0] is the optimiser
+            raise RuntimeError("step(closure) computes the gradients after the pull: call backward, then step()")
+        self._pull()
+
     @torch.no_grad()
-    def _pull(self, *_: Any) -> None:
+    def _pull(self) -> None:
         grads, anchors = [], []
         for param, anchor in zip(self._params, self._anchors, strict=True):
             if param.grad is not None:
@@ -177,7 +197,7 @@ class StartingPoint:
     def _register(self, optimizer: torch.optim.Optimizer) -> None:
         self._optimizer = optimizer
         if self.alpha:  # alpha = 0 is no pull at all, bit for bit
-            optimizer.register_step_pre_hook(self._pull)
+            optimizer.register_step_pre_hook(self._before_step)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> StartingPoint:
         clone = object.__new__(type(self))

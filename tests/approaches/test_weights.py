@@ -185,7 +185,7 @@ def test_an_unknown_source(net):
 
 
 def test_a_file_that_is_not_named_or_not_there_or_of_another_kind(net, tmp_path):
-    assert "weights.path" in refused("file", net, None, None, ())
+    assert "weights.file" in refused("file", net, None, None, ())
     assert "no such file" in refused("file", net, tmp_path / "gone.pth", None, ())
     path = tmp_path / "w.npz"
     path.write_bytes(b"")
@@ -383,7 +383,7 @@ def test_without_a_network_the_way_out_is_named(offline):
     net = build_network("resnet18", 4, 1.0, 0.0, False, 64)
     offline(OSError("no route to host\nlong story"))
     message = refused("timm", net, None, None, ())
-    assert all(part in message for part in ("resnet18.", "no route to host", "weights.source=file", "weights.path"))
+    assert all(part in message for part in ("resnet18.", "no route to host", "weights.source=file", "weights.file"))
 
 
 def test_timm_without_weights_for_the_network(net):

@@ -118,7 +118,10 @@ def test_nan_loss_stops_with_step_and_learning_rate(smoke, monkeypatch: pytest.M
     run = run_of(smoke())
     with pytest.raises(UserError, match=r"the loss is nan at step 2 with learning rate [\d.e-]+: lower optim\.lr"):
         train(smoke())
-    assert not run.done and "nan at step 2" in json.loads((run.path / "failed.json").read_text())["error"]
+    assert "nan at step 2" in json.loads((run.path / "failed.json").read_text())["error"]
+    done = json.loads((run.path / "done.json").read_text())
+    assert run.done and math.isnan(done["value"]) and done["steps"] == 2  # lost, and counted as lost
+    assert train(smoke()).path == run.path  # not tried again
 
 
 def test_source_run_keeps_its_weights_and_the_target_starts_from_them(smoke) -> None:

@@ -17,6 +17,8 @@ class Approach(Protocol):
     start: Mapping[str, Tensor]
     """w0 by parameter name; empty when training from scratch."""
     steps_per_epoch: int
+    metric: str
+    """The one of `evaluate`'s metrics that stands in the table."""
     notes: dict[str, Any]
     """What env.json should say: data sizes and checksum, origin of the weights."""
 

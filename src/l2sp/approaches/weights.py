@@ -164,7 +164,7 @@ def _from_none(model: nn.Module, path: Path | None, sha256: str | None) -> _Load
 
 def _from_file(model: nn.Module, path: Path | None, sha256: str | None) -> _Loaded:
     if path is None:
-        raise UserError("weights.path: needed when weights.source is 'file'")
+        raise UserError("weights.file: needed when weights.source is 'file'")
     return *_read(path, sha256), str(path)
 
 
@@ -246,7 +246,7 @@ def _from_timm(model: nn.Module, path: Path | None, sha256: str | None) -> _Load
         reason = str(error).split("\n", 1)[0][:120]
         raise UserError(
             f"weights.source timm: cannot fetch {name} ({reason}); fetch https://huggingface.co/timm/{name} "
-            "model.safetensors elsewhere, then set weights.source=file and weights.path to it"
+            "model.safetensors elsewhere, then set weights.source=file and weights.file to it"
         ) from error
     found = tensors_sha256(tensors)
     _check_sum(f"timm {name}", found, sha256)

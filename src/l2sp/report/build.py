@@ -113,7 +113,7 @@ def _remove_stale(folder: Path, names: Iterable[str], suffixes: Iterable[str]) -
     for path in [folder / f"{name}.{suffix}" for name in sorted(names) for suffix in suffixes]:
         if path.exists():
             _log.warning("removed %s: no runs for it any more", path)
-            path.unlink()
+            path.unlink(missing_ok=True)  # two runners may tidy up at once
 
 
 def scales_with_results(results: Path) -> list[str]:

@@ -41,11 +41,13 @@ def restore(path: Path, model: nn.Module, regularised: Regularised) -> int:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
         model.load_state_dict(state["model"])
+        regularised.load_state_dict(state["regularised"])
+        torch.set_rng_state(state["rng"])
+        if state["cuda_rng"] and torch.cuda.is_available():
+            torch.cuda.set_rng_state_all(state["cuda_rng"])
+        return int(state["step"])
+    except UserError:
+        raise
     except Exception as error:  # a damaged pickle has a whole zoo of errors
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UserError(f"{path}: cannot resume from this checkpoint ({reason}); delete it to start anew") from error
-    regularised.load_state_dict(state["regularised"])
-    torch.set_rng_state(state["rng"])
-    if state["cuda_rng"] and torch.cuda.is_available():
-        torch.cuda.set_rng_state_all(state["cuda_rng"])
-    return int(state["step"])

@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from l2sp.approaches.base import Approach
 from l2sp.config import OptimConfig, RuntimeConfig
-from l2sp.errors import UserError
+from l2sp.errors import Diverged
 from l2sp.runs import Run
 from l2sp.training import checkpoint
 from l2sp.training.optim import Regularised
@@ -29,7 +29,8 @@ def fit(approach: Approach, regularised: Regularised, optim: OptimConfig, runtim
     Interrupted at any moment and called again it ends bitwise where an undisturbed run ends.
 
     Raises:
-        UserError: the loss is not finite (the message has step and learning rate), or the checkpoint is unusable.
+        Diverged: the loss is not finite (the message has step and learning rate).
+        UserError: the checkpoint is unusable.
     """
     model, optimizer = approach.model, regularised.optimizer
     total = total_steps(optim, approach.steps_per_epoch)
@@ -47,9 +48,8 @@ def fit(approach: Approach, regularised: Regularised, optim: OptimConfig, runtim
         with torch.autocast(device, torch.bfloat16, enabled=runtime.bf16):
             loss = approach.loss(batch)
         if not torch.isfinite(loss):
-            raise UserError(
-                f"{run.path}: the loss is {loss.item()} at step {step} with learning rate {lr:g}: lower optim.lr"
-            )
+            where = f"{run.path}: the loss is {loss.item()} at step {step} with learning rate {lr:g}"
+            raise Diverged(f"{where}: lower optim.lr", step)
         torch.autograd.backward(loss)
         optimizer.step()
         finished = step + 1

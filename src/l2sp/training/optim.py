@@ -66,6 +66,10 @@ def build_optimizer(model: nn.Module, start: Mapping[str, Tensor], reg: RegConfi
         UserError: the penalty cannot be built, e.g. no weight of the model is in the start; unknown optimiser.
     """
     if not start:
+        if reg.reference == "start":
+            raise UserError(f"reg={reg.name}: there are no pre-trained weights to start from (weights.source=none)")
+        if reg.alpha != reg.beta:
+            raise UserError(f"reg: from scratch all weights are new: give alpha={reg.alpha:g} and beta the same value")
         return Regularised(_optimizer(_from_scratch(model, reg.alpha), optim), None)
     try:
         point = StartingPoint(model, start, reg.alpha, reg.beta)

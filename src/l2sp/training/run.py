@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import math
 import time
 from pathlib import Path
+from typing import Any
 
 import torch
 
+from l2sp.approaches.base import Approach
 from l2sp.approaches.registry import build_approach
 from l2sp.approaches.weights import save_weights
 from l2sp.config import TrainConfig
-from l2sp.errors import UserError
+from l2sp.errors import Diverged, UserError
 from l2sp.runs import Run, environment, run_of, source_of
 from l2sp.training.fit import fit
-from l2sp.training.optim import build_optimizer
+from l2sp.training.optim import Regularised, build_optimizer
 
 __all__ = ["train"]
 
@@ -26,15 +29,16 @@ def train(cfg: TrainConfig, wait: bool = False) -> Run:
         Busy: another process works on this run (with `wait`, its end is awaited instead).
     """
     run = run_of(cfg)
-    if run.done:
-        return run
     with run.locked(wait=wait):
-        if not run.done:  # it may have been finished while the lock was awaited
-            try:
-                _train(cfg, run)
-            except Exception as error:
-                run.fail(error)
-                raise
+        if run.done:
+            run.label()  # a setting may have been chosen, or a row renamed, since
+            return run
+        run.attempt()
+        try:
+            _train(cfg, run)
+        except Exception as error:
+            run.fail(error)
+            raise
     return run
 
 
@@ -45,26 +49,39 @@ def _train(cfg: TrainConfig, run: Run) -> None:
     device = _device(cfg.runtime.device)
     approach = build_approach(cfg, _data_root(cfg), _start_file(cfg), device)
     regularised = build_optimizer(approach.model, approach.start, cfg.reg, cfg.optim)
-    used = {"device": _device_name(device), "threads": torch.get_num_threads()}
+    used = {"device": _device_name(device), "threads": torch.get_num_threads(), "bf16": cfg.runtime.bf16}
     run.start(environment(**used, **approach.notes, **regularised.describe()))
-    steps = fit(approach, regularised, cfg.optim, cfg.runtime, run)
+    try:
+        steps = fit(approach, regularised, cfg.optim, cfg.runtime, run)
+    except Diverged as lost:
+        # A lost run is a result: an average over the seeds that survive would flatter its arm.
+        results = {cfg.evaluate.split: {approach.metric: math.nan}}
+        run.finish(_done(approach, results, cfg, lost.step, regularised, started))
+        raise
     results = {split: approach.evaluate(split) for split in ("train", cfg.evaluate.split)}
     for split, values in results.items():
         run.log(step=steps, split=split, **values)
     if cfg.row is None:
-        save_weights(run.weights, {k: v.contiguous() for k, v in approach.model.state_dict().items()})
-    metric = cfg.row.metric if cfg.row is not None else "accuracy"
-    distance = {key.removeprefix("distance_"): value for key, value in regularised.monitor().items()}
-    run.finish(
-        {
-            "steps": steps,
-            "metric": metric,
-            "value": results[cfg.evaluate.split][metric],
-            "results": results,
-            "distance": distance,
-            "seconds": round(time.monotonic() - started, 1),
-        }
-    )
+        save_weights(run.weights, approach.model.state_dict())
+    run.finish(_done(approach, results, cfg, steps, regularised, started))
+
+
+def _done(
+    approach: Approach,
+    results: dict[str, dict[str, float]],
+    cfg: TrainConfig,
+    steps: int,
+    regularised: Regularised,
+    started: float,
+) -> dict[str, Any]:
+    return {
+        "steps": steps,
+        "metric": approach.metric,
+        "value": results[cfg.evaluate.split][approach.metric],
+        "results": results,
+        "distance": {key.removeprefix("distance_"): value for key, value in regularised.monitor().items()},
+        "seconds": round(time.monotonic() - started, 1),
+    }
 
 
 def _data_root(cfg: TrainConfig) -> Path:
@@ -81,7 +98,7 @@ def _start_file(cfg: TrainConfig) -> Path | None:
         _, source = source_of(cfg)
         source.runtime.threads, source.runtime.device = cfg.runtime.threads, cfg.runtime.device
         return train(source, wait=True).weights
-    return Path(cfg.paths.data) / weights.file if weights.file else None
+    return Path(cfg.paths.data) / weights.file if weights.source == "file" and weights.file else None
 
 
 def _device(name: str) -> torch.device:

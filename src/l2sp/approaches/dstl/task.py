@@ -43,6 +43,7 @@ class DSTL:
     """
 
     def __init__(self, cfg: TrainConfig, data_root: Path, start_file: Path | None, device: torch.device) -> None:
+        self.metric = "accuracy"
         self._cfg, self._protocol, self._device = cfg, cast(DSTLConfig, cfg.approach), device
         data = _read(cfg, data_root)
         self._splits = _splits(data, cfg)
@@ -60,7 +61,7 @@ class DSTL:
             zero_head(model)
         if network.frozen_bn:
             freeze_statistics(model)
-        source = "file" if start_file is not None else cfg.weights.source
+        source = "file" if cfg.weights.source == "source_run" else cfg.weights.source
         start = load_start(source, model, start_file, cfg.weights.sha256, head_prefixes(model))
         report = apply_start(model, start) if start.tensors else "from scratch"
         self.model: nn.Module = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]

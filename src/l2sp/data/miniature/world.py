@@ -9,6 +9,8 @@ import multiprocessing
 import os
 import shutil
 import sys
+import threading
+import time
 import uuid
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
@@ -56,7 +58,8 @@ def build_world(root: Path, recipe: Recipe | None = None, workers: int | None = 
         check_world(root, recipe, verify=verify)
         return root
     root.parent.mkdir(parents=True, exist_ok=True)
-    draft = root.parent / f".{root.name}.building-{uuid.uuid4().hex[:12]}"
+    draft = root.parent / f".{root.name}.building-{os.getpid()}-{uuid.uuid4().hex[:12]}"
+    _sweep(root)
     draft.mkdir()
     try:
         _write(draft, recipe, workers)
@@ -64,6 +67,17 @@ def build_world(root: Path, recipe: Recipe | None = None, workers: int | None = 
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return root
+
+
+def _sweep(root: Path) -> None:
+    """Removes the drafts of processes that were killed."""
+    for draft in root.parent.glob(f".{root.name}.building-*-*"):
+        try:
+            os.kill(int(draft.name.split("-")[-2]), 0)
+        except ProcessLookupError:
+            shutil.rmtree(draft, ignore_errors=True)
+        except (PermissionError, ValueError):
+            pass  # somebody else's, or not one of ours
 
 
 def check_world(root: Path, recipe: Recipe | None = None, *, verify: bool = False) -> None:
@@ -194,12 +208,23 @@ def _each(
         return
     # Forked workers start at once and import nothing again; drawing uses no threads that a fork could break.
     context = multiprocessing.get_context("fork" if sys.platform == "linux" else "spawn")
-    with ProcessPoolExecutor(workers, mp_context=context) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_die_with, initargs=(os.getpid(),)) as pool:
         try:
             yield from pool.map(work, chunks)
         except BaseException:
             pool.shutdown(wait=True, cancel_futures=True)
             raise
+
+
+def _die_with(parent: int) -> None:
+    """Ends this process soon after its parent: a pool's processes would wait for a killed one for ever."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(1)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
 
 
 def _render_chunk(draft: Path, recipe: Recipe, jobs: list[tuple[Sample, str]]) -> list[Rendered]:
