@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from l2sp.config import CONFIGS, PRINTED, TrainConfig
-from l2sp.data.release import find_root
+from l2sp.approaches.registry import data_digest
+from l2sp.config import CONFIGS, PRINTED
 from l2sp.errors import UserError
 from l2sp.plans import Plan, Planned, expand, load_plan, reproduction, sources_of
 from l2sp.report import build_report, print_tables
@@ -47,8 +47,7 @@ def run_campaign(campaign: Campaign) -> int:
         *([f"paths.data='{campaign.data}'"] if campaign.data else []),
     ]
     everything = expand(plans, campaign.scale, campaign.seeds, common)
-    missing = {item.cfg.experiment: lack for item in everything if (lack := _lack(item.cfg))}
-    planned = [item for item in everything if item.cfg.experiment not in missing]
+    planned, missing = _with_data(everything)
     if campaign.dry:
         return _list(planned, missing.values())
     if not planned:
@@ -103,15 +102,19 @@ def _do(planned: Sequence[Planned], campaign: Campaign, after_each: Callable[[],
     return outcome.failed
 
 
-def _lack(cfg: TrainConfig) -> str | None:
-    """What is missing of a run's data set, with the remedy; None where it is on disk or made here."""
-    if cfg.scale.world is not None:
-        return None
-    try:
-        find_root(Path(cfg.paths.data), cfg.data.folders, cfg.data.remedy)
-    except UserError as error:
-        return f"{cfg.experiment}: {error}"
-    return None
+def _with_data(everything: Sequence[Planned]) -> tuple[list[Planned], dict[str, str]]:
+    """The runs whose data is at hand, with its digest, and by experiment what is wrong with the data of the others."""
+    digests: dict[str, str | None] = {}
+    missing: dict[str, str] = {}
+    for cfg in {item.cfg.experiment: item.cfg for item in everything}.values():
+        try:
+            # A world made here is part of a run's identity.
+            found = None if cfg.scale.world is not None else data_digest(cfg, Path(cfg.paths.data))
+            digests[cfg.experiment] = found
+        except UserError as error:
+            missing[cfg.experiment] = f"{cfg.experiment}: {error}"
+    at_hand = [item for item in everything if item.cfg.experiment in digests]
+    return [replace(item, data=digests[item.cfg.experiment]) for item in at_hand], missing
 
 
 def _list(planned: Sequence[Planned], missing: Iterable[str]) -> int:
@@ -126,9 +129,9 @@ def _list(planned: Sequence[Planned], missing: Iterable[str]) -> int:
 
 def _state(item: Planned) -> str:
     try:
-        return "done" if item.run.done else "resume" if item.run.checkpoint.exists() else "to do"
+        return "done" if item.done else "resume" if item.run.checkpoint.exists() else "to do"
     except UserError:
-        return "blocked"  # its directory holds another configuration; the runner says which
+        return "blocked"  # its directory holds another configuration or data; the runner says which
 
 
 def _every(seconds: float, action: Callable[[], object]) -> Callable[[], None]:

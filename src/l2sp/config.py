@@ -26,7 +26,7 @@ from omegaconf import MISSING, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from l2sp.approaches.config import ApproachConfig
-from l2sp.approaches.dstl.config import DSTLConfig
+from l2sp.approaches.registry import approach_names, schema_of
 from l2sp.errors import UserError
 
 __all__ = [
@@ -96,7 +96,6 @@ class OfficialCounts:
 class DataConfig:
     """A data set: its reader, the folder names it may have on disk, its official sizes, how to get it."""
 
-    name: str = MISSING
     reader: str = MISSING
     folders: list[str] = MISSING
     official: OfficialCounts | None = MISSING
@@ -137,7 +136,7 @@ class ScheduleConfig:
 class OptimConfig:
     """`name`: sgd, or rmsprop with its `smoothing` (of the squared gradients) and `eps`; null for sgd.
 
-    The length is given in epochs or in steps, the other one is null.
+    The length is given in epochs or in steps, the other one is null. `bf16`: autocast to bfloat16 in training.
     """
 
     name: str = MISSING
@@ -148,6 +147,7 @@ class OptimConfig:
     batch_size: int = MISSING
     epochs: int | None = MISSING
     steps: int | None = MISSING
+    bf16: bool = MISSING
     schedule: ScheduleConfig = MISSING
 
 
@@ -176,7 +176,6 @@ class RuntimeConfig:
     device: str = MISSING
     threads: int | None = MISSING
     workers: int = MISSING
-    bf16: bool = MISSING
     log_every: int = MISSING
     checkpoint_every: int = MISSING
 
@@ -205,7 +204,8 @@ def register() -> None:
     """Makes the schemas known to Hydra; `configs/train.yaml` and each approach's `paper.yaml` list them."""
     store = ConfigStore.instance()
     store.store(name="schema", node=TrainConfig)
-    store.store(group="approach/dstl", name="schema", node=DSTLConfig)
+    for name in approach_names():
+        store.store(group=f"approach/{name}", name="schema", node=schema_of(name))
 
 
 def compose(overrides: Sequence[str]) -> TrainConfig:
@@ -260,6 +260,7 @@ def identity(cfg: TrainConfig) -> dict[str, Any]:
     """The part of a resolved configuration that makes a run what it is, as plain containers."""
     plain = cast(dict[str, Any], OmegaConf.to_container(cast(Any, cfg), resolve=True))
     del plain["approach"]["penalty"]  # which setting a table reports does not change the runs of any
+    plain["data"] = {"reader": plain["data"]["reader"]}  # what was read is compared by its digest
     return {key: value for key, value in plain.items() if key not in NOT_IDENTITY}
 
 
@@ -310,7 +311,8 @@ def _unknown_option(option: str) -> UserError:
 
 def known_keys() -> frozenset[str]:
     """Every dotted key that a configuration may have."""
-    return frozenset(leaves(TrainConfig)) | frozenset(leaves(DSTLConfig, "approach."))
+    own = (leaves(schema_of(name), "approach.") for name in approach_names())
+    return frozenset(leaves(TrainConfig)).union(*own)
 
 
 def leaves(schema: type, prefix: str = "") -> Iterator[str]:

@@ -46,6 +46,21 @@ class Planned:
     overrides: tuple[str, ...]
     cfg: TrainConfig
     run: Run
+    data: str | None = None
+    """Digest of the data that the run would see, where it must be compared."""
+
+    @property
+    def done(self) -> bool:
+        """Whether the run is finished, with this configuration and on this data.
+
+        Raises:
+            UserError: its directory belongs to another configuration or other data.
+        """
+        if not self.run.done:
+            return False
+        if self.data is not None:
+            self.run.check_data(self.data)
+        return True
 
     @property
     def label(self) -> str:

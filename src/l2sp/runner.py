@@ -19,6 +19,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
+from l2sp.approaches.registry import task_module
 from l2sp.errors import UserError
 from l2sp.plans import Planned
 
@@ -70,7 +71,8 @@ def run_all(
     for label, reason in outcome.failed.items():
         progress.say(f"FAILED {label}: {reason}")
     context = mp.get_context("forkserver")
-    context.set_forkserver_preload(["l2sp.training.run", "l2sp.approaches.dstl.task"])
+    tasks = {task_module(item.cfg.approach.name) for item in pending}
+    context.set_forkserver_preload(["l2sp.training.run", *sorted(tasks)])
     workers: list[_Worker] = []
     try:
         while pending or workers:
@@ -96,7 +98,7 @@ def _sort(planned: Sequence[Planned], outcome: Outcome) -> list[Planned]:
     pending: list[Planned] = []
     for item in planned:
         try:
-            (outcome.found if item.run.done else pending).append(item)
+            (outcome.found if item.done else pending).append(item)
         except UserError as error:
             outcome.failed[item.label] = str(error)
     return pending

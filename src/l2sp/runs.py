@@ -96,10 +96,30 @@ class Run:
             return True
 
     def start(self, env: dict[str, Any]) -> None:
-        """Writes config.yaml and env.json, or checks the one that a half run left."""
+        """Writes config.yaml and env.json, or checks those that a half run left.
+
+        Raises:
+            UserError: what is there was made with another configuration or from other data.
+        """
         self._check_configuration()
+        if self.checkpoint.exists():
+            self.check_data(env["data"])
         self.label()
         write_atomically(self.path / "env.json", json.dumps(env, indent=1) + "\n")
+
+    def check_data(self, digest: str) -> None:
+        """Refuses to take what was trained on other data for the run on this.
+
+        Raises:
+            UserError: the digest in env.json is another one.
+        """
+        path = self.path / "env.json"
+        found = json.loads(path.read_text()).get("data") if path.exists() else None
+        if found != digest:
+            raise UserError(
+                f"{self.path} holds a run on other data (digest {str(found)[:12]}, here {digest[:12]}): "
+                "choose another folder for results (RESULTS=..., paths.results=...), or delete that one"
+            )
 
     def label(self) -> None:
         """Writes config.yaml: the identity, and the labels as they are today (row, paper, chosen)."""

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from l2sp.config import TrainConfig
 
 __all__ = ["Approach"]
 
@@ -20,7 +24,16 @@ class Approach(Protocol):
     metric: str
     """The one of `evaluate`'s metrics that stands in the table."""
     notes: dict[str, Any]
-    """What env.json should say: data sizes and checksum, origin of the weights."""
+    """What env.json should say: `data` (its digest) and sizes, origin of the weights."""
+
+    @staticmethod
+    def data_digest(cfg: TrainConfig, data_root: Path) -> str:
+        """Digest of the data that the run would see, without building a network.
+
+        Raises:
+            UserError: the data is missing or malformed.
+        """
+        ...
 
     def batches(self, first: int, last: int) -> Iterator[Any]:
         """Training batches of the steps first..last-1: a pure function of (seed, epoch, index)."""

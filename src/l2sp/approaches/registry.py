@@ -1,16 +1,42 @@
-"""Approaches by name."""
+"""The approaches: every package beside this module is one, and nothing else lists them.
+
+Its `config` module has `SCHEMA`, the dataclass of its settings (and imports no torch); its `task` module has
+`APPROACH`, the class that the training loop calls.
+"""
 
 from __future__ import annotations
 
+import pkgutil
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
-import torch
-
-from l2sp.approaches.base import Approach
-from l2sp.config import TrainConfig
+from l2sp import approaches
 from l2sp.errors import UserError
 
-__all__ = ["build_approach"]
+if TYPE_CHECKING:
+    import torch
+
+    from l2sp.approaches.base import Approach
+    from l2sp.approaches.config import ApproachConfig
+    from l2sp.config import TrainConfig
+
+__all__ = ["approach_names", "build_approach", "data_digest", "schema_of", "task_module"]
+
+
+def approach_names() -> list[str]:
+    """Names of all approaches, sorted."""
+    return sorted(found.name for found in pkgutil.iter_modules(approaches.__path__) if found.ispkg)
+
+
+def schema_of(name: str) -> type[ApproachConfig]:
+    """The dataclass of an approach's settings."""
+    return cast("type[ApproachConfig]", import_module(f"l2sp.approaches.{name}.config").SCHEMA)
+
+
+def task_module(name: str) -> str:
+    """The module that holds an approach's class; importing it brings torch."""
+    return f"l2sp.approaches.{name}.task"
 
 
 def build_approach(cfg: TrainConfig, data_root: Path, start_file: Path | None, device: torch.device) -> Approach:
@@ -19,9 +45,19 @@ def build_approach(cfg: TrainConfig, data_root: Path, start_file: Path | None, d
     Raises:
         UserError: no such approach; data or weights are missing or damaged.
     """
-    from l2sp.approaches.dstl.task import DSTL
+    return cast("Approach", _class_of(cfg)(cfg, data_root, start_file, device))
 
-    approaches = {"dstl": DSTL}
-    if cfg.approach.name not in approaches:
-        raise UserError(f"approach.name={cfg.approach.name}: use one of {', '.join(approaches)}")
-    return approaches[cfg.approach.name](cfg, data_root, start_file, device)
+
+def data_digest(cfg: TrainConfig, data_root: Path) -> str:
+    """Digest of the data that a run would see (`Approach.data_digest`).
+
+    Raises:
+        UserError: no such approach; the data is missing or malformed.
+    """
+    return str(_class_of(cfg).data_digest(cfg, data_root))
+
+
+def _class_of(cfg: TrainConfig) -> Any:
+    if cfg.approach.name not in approach_names():
+        raise UserError(f"approach.name={cfg.approach.name}: use one of {', '.join(approach_names())}")
+    return import_module(task_module(cfg.approach.name)).APPROACH

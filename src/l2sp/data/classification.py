@@ -15,12 +15,12 @@ from types import MappingProxyType
 from torchvision.datasets import Flowers102, ImageFolder
 
 from l2sp.data.images import load_image
-from l2sp.data.labelled import Classification, Split, assemble, check_counts, hold_out
+from l2sp.data.labelled import Classification, Split, assemble, check_counts, digest, hold_out
 from l2sp.data.release import Entry, Release, find_root, quoted, whole_number
 from l2sp.errors import UserError
 
 __all__ = [
-    "READERS", "Classification", "Split", "check_counts", "find_root", "hold_out", "load_image", "read"
+    "READERS", "Classification", "Split", "check_counts", "digest", "find_root", "hold_out", "load_image", "read"
 ]  # fmt: skip
 
 Samples = list[tuple[Path, int]]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -12,7 +13,7 @@ from l2sp.data.release import Release
 from l2sp.data.seeding import permutation
 from l2sp.errors import UserError
 
-__all__ = ["Classification", "Split", "assemble", "check_counts", "hold_out"]
+__all__ = ["Classification", "Split", "assemble", "check_counts", "digest", "hold_out"]
 
 logger = logging.getLogger(__name__)
 
@@ -103,6 +104,16 @@ def hold_out(split: Split, fraction: float, seed: int) -> tuple[Split, Split]:
 
 def _select(split: Split, indices: Sequence[int]) -> Split:
     return Split(tuple(split.paths[i] for i in indices), tuple(split.labels[i] for i in indices))
+
+
+def digest(data: Classification, root: Path) -> str:
+    """sha256 (hex) of what a run sees of a data set: part, label, path below `root` and size of every image."""
+    lines = sorted(
+        f"{part} {label} {path.relative_to(root).as_posix()} {path.stat().st_size}"
+        for part, split in (("train", data.train), ("test", data.test))
+        for path, label in zip(split.paths, split.labels, strict=True)
+    )
+    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
 
 
 def check_counts(found: Classification, official: Mapping[str, int]) -> str | None:

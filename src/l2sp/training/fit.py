@@ -45,7 +45,7 @@ def fit(approach: Approach, regularised: Regularised, optim: OptimConfig, runtim
         for group in optimizer.param_groups:
             group["lr"] = lr
         optimizer.zero_grad(set_to_none=True)
-        with torch.autocast(device, torch.bfloat16, enabled=runtime.bf16):
+        with torch.autocast(device, torch.bfloat16, enabled=optim.bf16):
             loss = approach.loss(batch)
         if not torch.isfinite(loss):
             where = f"{run.path}: the loss is {loss.item()} at step {step} with learning rate {lr:g}"

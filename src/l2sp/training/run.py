@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import resource
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,7 @@ from typing import Any
 import torch
 
 from l2sp.approaches.base import Approach
-from l2sp.approaches.registry import build_approach
+from l2sp.approaches.registry import build_approach, data_digest
 from l2sp.approaches.weights import save_weights
 from l2sp.config import TrainConfig
 from l2sp.errors import Diverged, UserError
@@ -31,6 +33,7 @@ def train(cfg: TrainConfig, wait: bool = False) -> Run:
     run = run_of(cfg)
     with run.locked(wait=wait):
         if run.done:
+            _check_data(cfg, run)
             run.label()  # a setting may have been chosen, or a row renamed, since
             return run
         run.attempt()
@@ -49,7 +52,7 @@ def _train(cfg: TrainConfig, run: Run) -> None:
     device = _device(cfg.runtime.device)
     approach = build_approach(cfg, _data_root(cfg), _start_file(cfg), device)
     regularised = build_optimizer(approach.model, approach.start, cfg.reg, cfg.optim)
-    used = {"device": _device_name(device), "threads": torch.get_num_threads(), "bf16": cfg.runtime.bf16}
+    used = {"device": _device_name(device), "threads": torch.get_num_threads()}
     run.start(environment(**used, **approach.notes, **regularised.describe()))
     try:
         steps = fit(approach, regularised, cfg.optim, cfg.runtime, run)
@@ -64,6 +67,11 @@ def _train(cfg: TrainConfig, run: Run) -> None:
     if cfg.row is None:
         save_weights(run.weights, approach.model.state_dict())
     run.finish(_done(approach, results, cfg, steps, regularised, started))
+
+
+def _check_data(cfg: TrainConfig, run: Run) -> None:
+    if cfg.scale.world is None and Path(cfg.paths.data).is_dir():  # a world made here is part of the identity
+        run.check_data(data_digest(cfg, Path(cfg.paths.data)))
 
 
 def _done(
@@ -81,7 +89,14 @@ def _done(
         "results": results,
         "distance": {key.removeprefix("distance_"): value for key, value in regularised.monitor().items()},
         "seconds": round(time.monotonic() - started, 1),
+        "peak_memory_mb": round(_peak_memory() / 2**20),
     }
+
+
+def _peak_memory() -> int:
+    """Largest resident memory of this process so far, in bytes."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else 1024 * peak
 
 
 def _data_root(cfg: TrainConfig) -> Path:

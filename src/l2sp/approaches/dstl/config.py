@@ -8,7 +8,7 @@ from omegaconf import MISSING
 
 from l2sp.approaches.config import ApproachConfig
 
-__all__ = ["AugmentConfig", "DSTLConfig", "NetworkConfig"]
+__all__ = ["SCHEMA", "AugmentConfig", "DSTLConfig", "NetworkConfig"]
 
 
 @dataclass
@@ -17,6 +17,7 @@ class NetworkConfig:
 
     `zero_head`: the new classifier starts at zero, so that it sends no noise into the features.
     `frozen_bn`: batch norm normalises by the pre-trained statistics in training too.
+    `bn_momentum`: share of the batch in the running statistics (1 minus slim's decay); null leaves the network's own.
     """
 
     name: str = MISSING
@@ -25,6 +26,7 @@ class NetworkConfig:
     aux: bool = MISSING
     zero_head: bool = MISSING
     frozen_bn: bool = MISSING
+    bn_momentum: float | None = MISSING
 
 
 @dataclass
@@ -52,3 +54,6 @@ class DSTLConfig(ApproachConfig):
     crop: float = MISSING
     aux_weight: float = MISSING
     label_smoothing: float = MISSING
+
+
+SCHEMA = DSTLConfig

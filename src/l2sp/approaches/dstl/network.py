@@ -13,7 +13,7 @@ from l2sp.errors import UserError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["build_network", "freeze_statistics", "head_prefixes", "logits_of", "zero_head"]
+__all__ = ["build_network", "freeze_statistics", "head_prefixes", "logits_of", "set_bn_momentum", "zero_head"]
 
 # torchvision and timm are imported where they are used: they take seconds, and a sweep is hundreds of runs.
 
@@ -109,9 +109,18 @@ def zero_head(model: nn.Module) -> None:
 
 def freeze_statistics(model: nn.Module) -> None:
     """Make every batch norm use its running statistics in training too; its scale and shift still learn."""
-    for module in model.modules():
-        if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            module.register_forward_pre_hook(_as_in_test)  # a hook, as model.train() undoes eval()
+    for module in _batch_norms(model):
+        module.register_forward_pre_hook(_as_in_test)  # a hook, as model.train() undoes eval()
+
+
+def set_bn_momentum(model: nn.Module, momentum: float) -> None:
+    """Set the share in (0, 1] that each batch has in the running statistics: 1 minus the decay of protocol 3.1."""
+    for module in _batch_norms(model):
+        module.momentum = momentum
+
+
+def _batch_norms(model: nn.Module) -> Iterator[nn.modules.batchnorm._BatchNorm]:
+    return (module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm))
 
 
 def _as_in_test(module: nn.Module, _: tuple[Tensor, ...]) -> None:

@@ -13,17 +13,24 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from l2sp.approaches.dstl.config import DSTLConfig
-from l2sp.approaches.dstl.network import build_network, freeze_statistics, head_prefixes, logits_of, zero_head
+from l2sp.approaches.dstl.network import (
+    build_network,
+    freeze_statistics,
+    head_prefixes,
+    logits_of,
+    set_bn_momentum,
+    zero_head,
+)
 from l2sp.approaches.weights import Start, apply_start, load_start
 from l2sp.config import TrainConfig
-from l2sp.data.classification import Classification, Split, check_counts, find_root, hold_out, read
+from l2sp.data.classification import Classification, Split, check_counts, digest, find_root, hold_out, read
 from l2sp.data.images import ImageCache
 from l2sp.data.loader import eval_batches, steps_per_epoch, train_batches
 from l2sp.data.transforms import eval_transform, train_transform
 from l2sp.errors import UserError
 from l2sp.metrics import correct
 
-__all__ = ["DSTL"]
+__all__ = ["APPROACH", "DSTL"]
 
 Batch = tuple[Tensor, Tensor]
 _log = logging.getLogger(__name__)
@@ -45,7 +52,7 @@ class DSTL:
     def __init__(self, cfg: TrainConfig, data_root: Path, start_file: Path | None, device: torch.device) -> None:
         self.metric = "accuracy"
         self._cfg, self._protocol, self._device = cfg, cast(DSTLConfig, cfg.approach), device
-        data = _read(cfg, data_root)
+        data, data_digest = _read(cfg, data_root)
         self._splits = _splits(data, cfg)
         torch.manual_seed(cfg.seed)
         network = self._protocol.network
@@ -61,6 +68,8 @@ class DSTL:
             zero_head(model)
         if network.frozen_bn:
             freeze_statistics(model)
+        if network.bn_momentum is not None:
+            set_bn_momentum(model, network.bn_momentum)
         source = "file" if cfg.weights.source == "source_run" else cfg.weights.source
         start = load_start(source, model, start_file, cfg.weights.sha256, head_prefixes(model))
         report = apply_start(model, start) if start.tensors else "from scratch"
@@ -70,7 +79,12 @@ class DSTL:
         # The training images are seen many times; those for testing once.
         keep = {} if self._protocol.cache_size else {"limit_bytes": 0}
         self._cache = ImageCache(self._protocol.cache_size, **keep)
-        self.notes = _notes(data, self._splits, start, str(report))
+        self.notes = {"data": data_digest, **_notes(data, self._splits, start, str(report))}
+
+    @staticmethod
+    def data_digest(cfg: TrainConfig, data_root: Path) -> str:
+        """What tells one data set from another: see `l2sp.data.labelled.digest`."""
+        return _read(cfg, data_root)[1]
 
     def batches(self, first: int, last: int) -> Iterator[Batch]:
         """Images (N, 3, S, S) and labels (N,) of the steps first..last-1."""
@@ -131,8 +145,9 @@ class DSTL:
         return {"accuracy": hits / len(part), "n": len(part)}
 
 
-def _read(cfg: TrainConfig, data_root: Path) -> Classification:
-    data = read(cfg.data.reader, find_root(data_root, cfg.data.folders, cfg.data.remedy))
+def _read(cfg: TrainConfig, data_root: Path) -> tuple[Classification, str]:
+    root = find_root(data_root, cfg.data.folders, cfg.data.remedy)
+    data = read(cfg.data.reader, root)
     if cfg.data.official is not None and cfg.scale.world is None:
         official = cfg.data.official
         difference = check_counts(data, dict(cast(Any, official)))
@@ -140,7 +155,7 @@ def _read(cfg: TrainConfig, data_root: Path) -> Classification:
             raise UserError(f"{difference}; scale={cfg.scale.name} needs the official release: {cfg.data.remedy}")
         if difference:
             _log.info(difference)
-    return data
+    return data, digest(data, root)
 
 
 def _splits(data: Classification, cfg: TrainConfig) -> dict[str, Split]:
@@ -162,3 +177,6 @@ def _notes(data: Classification, splits: dict[str, Split], start: Start, report:
 def _pair(values: list[float]) -> tuple[float, float]:
     low, high = values
     return low, high
+
+
+APPROACH = DSTL
