@@ -25,7 +25,7 @@ setup: $(ENV) ## virtual environment in .venv with the pinned versions (Python 3
 
 $(ENV): requirements.lock pyproject.toml scripts/preflight.py
 	@$(PYTHON) scripts/preflight.py --gigabytes $(GIGABYTES)
-	@test -x $(RUN) || $(PYTHON) -m venv .venv
+	@$(RUN) -m pip --version > /dev/null 2>&1 || $(PYTHON) -m venv --clear .venv
 	@echo "installing the pinned versions into .venv (once; a few minutes)"
 	@.venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -e .

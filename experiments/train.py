@@ -7,6 +7,8 @@ python experiments/train.py -m experiment=dstl_cub200 reg=l2_sp reg.alpha=1e-3,1
 from __future__ import annotations
 
 import hydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from l2sp.cli import one_line_errors
@@ -14,15 +16,24 @@ from l2sp.config import CONFIGS, register, typed
 from l2sp.runs import report_line
 from l2sp.training.run import train
 
+INTERRUPTED = 130
+failures: list[int] = []  # exit statuses of the points of a multirun that failed
+
 
 @hydra.main(version_base=None, config_path=str(CONFIGS), config_name="train")
 def main(config: DictConfig) -> None:
-    """Trains what the command line names and prints its result."""
-    with one_line_errors():  # inside Hydra, which would print a traceback of its own
-        print(report_line(train(typed(config), wait=True)), flush=True)
+    """Trains what the command line names and prints its result; a failing point does not stop a multirun."""
+    try:
+        with one_line_errors():  # inside Hydra, which would print a traceback of its own
+            print(report_line(train(typed(config), wait=True)), flush=True)
+    except SystemExit as left:
+        if HydraConfig.get().mode is not RunMode.MULTIRUN or left.code == INTERRUPTED:
+            raise
+        failures.append(int(left.code or 0))
 
 
 if __name__ == "__main__":
     register()
     with one_line_errors():
         main()
+    raise SystemExit(max(failures, default=0))

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from l2sp.cli import one_line_errors
-from l2sp.config import PRINTED
+from l2sp.config import PRINTED, scale_names
 from l2sp.errors import UserError
 from l2sp.report import build_report, embed_tables, print_tables, scales_with_results
 
@@ -28,10 +28,12 @@ def main() -> None:
     scales = args.scale or scales_with_results(args.results)
     if not scales:
         raise UserError(f"{args.results}: no scale has rows.csv or a finished run; make runs first")
+    if unknown := set(scales) - set(scale_names()):
+        raise UserError(f"{', '.join(sorted(unknown))}: no such scale; use {', '.join(scale_names())}")
     for scale in scales:
         files = build_report(args.results, scale, args.paper, not args.no_figures)
         if not args.quiet:
-            print_tables(args.results, scale)
+            print_tables(args.results, scale, ())
         print(f"{scale}: wrote {len(files)} files under {args.results / scale}")
     if args.readme:
         embed_tables(args.readme)

@@ -1,10 +1,12 @@
 """The runner as a person meets it: a campaign on the smallest world, killed, doubled, failing, repeated."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ import pytest
 from l2sp.config import ROOT
 from l2sp.errors import UserError
 from l2sp.runner import check_jobs
+from l2sp.runs import Run
 
 PLAN = """
 name: few
@@ -65,9 +68,16 @@ def test_campaign_killed_doubled_and_repeated(checkout: Path) -> None:
     assert undisturbed.returncode == 0, text
     assert "[4/4, 0:00 left]" in text and "Table 3" in text
 
-    for seconds in (4, 6, 8):  # wherever it then is: importing, training, reporting
-        process = start(checkout, "cut")
-        time.sleep(seconds)
+    shutil.rmtree(checkout / "artifacts")
+    for sign in (
+        "artifacts/world/.*.building-*",
+        "artifacts/smoke/*/.lock",
+        "cut/**/checkpoint.pt",
+        "cut/**/done.json",
+    ):
+        process = start(checkout, "cut")  # killed while it makes the world, pre-trains, trains, has results
+        await_that(lambda sign=sign: next(checkout.glob(sign), None))
+        assert process.poll() is None
         os.killpg(process.pid, signal.SIGKILL)
         process.communicate()
     both = [start(checkout, "cut") for _ in range(2)]  # two at once
@@ -90,14 +100,36 @@ def test_failing_run_is_named_and_the_others_go_on(checkout: Path) -> None:
     assert rows(checkout, "out").count("\n") == 1 + 3
 
 
+def await_that(condition: Callable[[], object], seconds: float = 100) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 def test_workers_die_with_their_runner(checkout: Path) -> None:
+    plan = checkout / "configs" / "sweep" / "few.yaml"
+    plan.write_text(PLAN.replace("[reg=l2,", "[optim.steps=100000, reg=l2,"))  # would go on for an hour
     process = start(checkout, "orphans")
-    log = checkout / "orphans/smoke/runs/dstl_cub200/l2-alpha=4e-05-beta=4e-05/seed=0/log.txt"
-    deadline = time.monotonic() + 60
-    while not log.exists() and time.monotonic() < deadline:
-        time.sleep(0.1)
-    process.kill()  # the runner alone, not its group
-    process.communicate(timeout=30)  # returns only when no worker holds the pipe any more
+    folder = checkout / "orphans/smoke/runs/dstl_cub200/l2-alpha=4e-05-beta=4e-05/seed=0"
+    try:
+        await_that((folder / "checkpoint.pt").exists)
+        run = Run(folder, {}, {})
+        assert run.busy
+        process.kill()  # the runner alone, not its group
+        await_that(lambda: not run.busy, seconds=30)
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def test_a_diverged_run_fails_each_time_and_a_multirun_goes_on(checkout: Path) -> None:
+    words = ["experiment=dstl_cub200", "scale=smoke", "reg=l2", "reg.alpha=0", "reg.beta=0", "runtime.threads=1"]
+    words += ["paths.results=out", "optim.schedule.kind=constant", "optim.lr=3e38,0.01", "study='lr/${optim.lr}'"]
+    command = [sys.executable, "experiments/train.py", "-m", *words]
+    for _ in range(2):
+        done = subprocess.run(command, cwd=checkout, capture_output=True, text=True, check=False)
+        assert done.returncode == 2 and done.stderr.count("lower optim.lr") == 1, done.stderr
+        assert done.stdout.count("accuracy") == 1 and "Traceback" not in done.stderr
 
 
 def test_dry_run_lists_and_does_nothing(checkout: Path) -> None:

@@ -1,22 +1,26 @@
 """Every configuration found by glob composes; the arms differ in the penalty alone; typos die early."""
 
+import dataclasses
 import difflib
 import itertools
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args, get_type_hints
 
 import pandas as pd
 import pytest
-import yaml
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from omegaconf import OmegaConf
+from omegaconf import MISSING, OmegaConf
 
-from l2sp.config import CONFIGS, ROOT, compose, fingerprint, identity, known_keys
+from l2sp import limits
+from l2sp.approaches.registry import approach_names, limits_of, schema_of
+from l2sp.config import CONFIGS, ROOT, TrainConfig, compose, fingerprint, identity, known_keys, override
 from l2sp.errors import UserError
 
 EXPERIMENTS = sorted(path.stem for path in (CONFIGS / "experiment").glob("*.yaml"))
+PRINTED_ROWS = [name for name in EXPERIMENTS if "paper: null" not in (CONFIGS / f"experiment/{name}.yaml").read_text()]
 SCALES = sorted(path.stem for path in (CONFIGS / "scale").glob("*.yaml"))
 
 
@@ -38,7 +42,7 @@ def test_arms_differ_only_in_the_penalty(experiment: str, scale: str) -> None:
     assert {"reg.name", "reg.reference"} <= differing <= {"reg.name", "reg.reference", "reg.alpha", "reg.beta"}
 
 
-@pytest.mark.parametrize("experiment", EXPERIMENTS)
+@pytest.mark.parametrize("experiment", PRINTED_ROWS)
 def test_row_and_paper_blocks_are_those_of_table_3(experiment: str) -> None:
     cfg = compose([f"experiment={experiment}"])
     table = pd.read_csv(ROOT / "results" / "paper" / "table3.csv").set_index("experiment")
@@ -52,7 +56,7 @@ def test_row_and_paper_blocks_are_those_of_table_3(experiment: str) -> None:
     )
 
 
-@pytest.mark.parametrize("experiment", EXPERIMENTS)
+@pytest.mark.parametrize("experiment", PRINTED_ROWS)
 def test_header_has_the_command_and_the_paper_s_values(experiment: str) -> None:
     text = (CONFIGS / "experiment" / f"{experiment}.yaml").read_text()
     header = "\n".join(line for line in text.splitlines() if line.startswith("#"))
@@ -76,11 +80,12 @@ def test_paper_scale_is_the_protocol() -> None:
         0.2,
         0.0,
     )
+    assert cfg.approach.network.bn_momentum == pytest.approx(1 - 0.9997)
     assert (cfg.reg.alpha, cfg.reg.beta) == (4e-5, 4e-5)
 
 
 @pytest.mark.parametrize(
-    "override,nearest",
+    "typed,nearest",
     [
         ("optim.lrr=1", "'optim.lr'"),
         ("+optim.lrr=1", "'optim.lr'"),
@@ -91,10 +96,10 @@ def test_paper_scale_is_the_protocol() -> None:
         ("scale=papr", "'paper'"),
     ],
 )
-def test_misspelt_keys_and_options_name_the_nearest(override: str, nearest: str) -> None:
-    base = [] if override.startswith("experiment") else ["experiment=dstl_cub200"]
+def test_misspelt_keys_and_options_name_the_nearest(typed: str, nearest: str) -> None:
+    base = [] if typed.startswith("experiment") else ["experiment=dstl_cub200"]
     with pytest.raises(UserError, match=re.escape(nearest)) as caught:
-        compose([*base, override])
+        compose([*base, typed])
     assert "\n" not in str(caught.value)
 
 
@@ -108,32 +113,87 @@ def test_any_unknown_key_is_refused(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "override,words",
+    "typed,words",
     [
         ("optim.lr=fast", "optim.lr"),
         ("optim.epochs=3", "optim.epochs or as optim.steps"),
-        ("reg.reference=w0", "start (L2-SP) or origin"),
-        ("evaluate.split=train", "test or val"),
+        ("reg.reference=w0", "one of start, origin"),
+        ("reg.reference=origin", "reg.reference=origin is not that of reg=l2_sp"),
+        ("evaluate.split=train", "one of test, val"),
+        ("optim.lr=0", "optim.lr=0.0: give a number above 0"),
+        ("optim.lr=nan", "optim.lr=nan"),
+        ("optim.momentum=1", "a number in [0, 1)"),
+        ("optim.batch_size=0", "1 or more"),
+        ("optim.steps=0", "optim.steps=0"),
+        ("optim.schedule.warmup_steps=-1", "0 or more"),
+        ("reg.alpha=-1", "reg.alpha=-1.0"),
+        ("seed=-1", "seed=-1"),
+        ("runtime.threads=0", "runtime.threads=0"),
+        ("runtime.log_every=0", "runtime.log_every=0"),
+        ("study=mine", "<name>/<point>"),
+        ("study=../mine", "<name>/<point>"),
+        ("study=/a/b", "<name>/<point>"),
+        ("approach.network.dropout=2", "approach.network.dropout=2.0: give a number in [0, 1)"),
+        ("approach.augment.scale=[0.5]", "two numbers"),
+        ("approach.augment.flip=3", "a number in [0, 1]"),
+        ("approach.std=[1.0,1.0]", "three numbers above 0"),
+        ("approach.label_smoothing=1", "approach.label_smoothing"),
     ],
 )
-def test_wrong_values_say_what_is_right(override: str, words: str) -> None:
+def test_wrong_values_say_what_is_right(typed: str, words: str) -> None:
     with pytest.raises(UserError, match=re.escape(words)):
-        compose(["experiment=dstl_cub200", override])
+        compose(["experiment=dstl_cub200", typed])
 
 
 def test_no_schema_has_a_default() -> None:
     """A value that stands in no YAML is a missing value, never a silent one."""
+    schemas = [TrainConfig, *map(schema_of, approach_names())]
+    for schema in schemas:
+        for field in dataclasses.fields(schema):
+            assert field.default == MISSING, f"{schema.__name__}.{field.name}"
+            schemas += [kind for kind in (field_type(schema, field.name)) if kind not in schemas]
+    assert len(schemas) > 15  # it did go into the nested ones
     with pytest.raises(UserError, match="experiment"):
         compose([])
-    for path in (CONFIGS / "approach").rglob("paper.yaml"):
-        assert yaml.safe_load(path.read_text())["optim"]["lr"] > 0
+
+
+def field_type(schema: type, name: str) -> list[type]:
+    """The dataclasses in a field's type, `X | None` included."""
+    hint = get_type_hints(schema)[name]
+    return [kind for kind in (hint, *get_args(hint)) if dataclasses.is_dataclass(kind)]
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_characters="\n\r\0${}"), max_size=8))
+@settings(max_examples=60, deadline=None)
+def test_any_text_survives_as_an_override(text: str) -> None:
+    parsed = OverridesParser.create().parse_override(override("paths.data", text))
+    assert parsed.value() == text
+
+
+def test_every_limit_is_of_a_key_and_every_approach_has_some() -> None:
+    assert set(limits.GENERAL) <= known_keys()
+    for name in approach_names():
+        assert {f"approach.{key}" for key in limits_of(name)} <= known_keys() and limits_of(name)
+
+
+@given(st.floats(), st.floats(0, 10), st.floats(0, 10), st.sampled_from(["[]", "(]", "[)", "()"]))
+def test_span_is_the_interval_it_prints(value: float, low: float, width: float, ends: str) -> None:
+    high = low + width
+    holds, words = limits.span(low, high, ends)
+    inside = low < value < high or (value == low and ends[0] == "[") or (value == high and ends[1] == "]")
+    if value in (low, high) and low == high:  # half open and empty
+        inside = ends == "[]"
+    assert holds(value) == inside and words.startswith(f"a number in {ends[0]}{low:g}")
 
 
 def test_identity_ignores_where_and_how_a_run_happens() -> None:
     one = compose(["experiment=dstl_cub200"])
     two = compose(["experiment=dstl_cub200", "paths.data=/elsewhere", "runtime.workers=7"])
-    other = compose(["experiment=dstl_cub200", "seed=1"])
-    assert fingerprint(identity(one)) == fingerprint(identity(two)) != fingerprint(identity(other))
+    assert fingerprint(identity(one)) == fingerprint(identity(two))
+    for other in ("seed=1", "optim.bf16=true"):
+        assert fingerprint(identity(one)) != fingerprint(identity(compose(["experiment=dstl_cub200", other])))
+    reworded = compose(["experiment=dstl_cub200", "data.remedy='look elsewhere'"])
+    assert fingerprint(identity(one)) == fingerprint(identity(reworded))
 
 
 def test_frozen_set_of_keys() -> None:

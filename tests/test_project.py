@@ -20,16 +20,18 @@ ALLOWED = {
     "errors": set(),
     "files": set(),
     "starting_point": set(),
+    "limits": {"errors"},
+    "machine": set(),
     "metrics": set(),
-    "data": {"errors", "data"},
-    "approaches": {"errors", "metrics", "data", "approaches", "config"},
-    "config": {"errors", "approaches"},  # the approaches' schemas
+    "data": {"errors", "machine", "data"},
+    "approaches": {"errors", "files", "limits", "metrics", "data", "approaches", "config"},
+    "config": {"errors", "limits", "approaches"},  # the approaches' schemas and limits
     "runs": {"errors", "files", "config", "data"},
-    "training": {"errors", "files", "config", "runs", "data", "approaches", "training"},
+    "training": {"errors", "files", "machine", "config", "runs", "data", "approaches", "training"},
     "report": {"errors", "files", "report"},
     "plans": {"errors", "config", "runs"},
-    "runner": {"errors", "config", "runs", "plans", "training", "cli"},
-    "campaign": {"errors", "config", "data", "plans", "runner", "report"},
+    "runner": {"errors", "machine", "config", "runs", "plans", "approaches", "training", "cli"},
+    "campaign": {"errors", "config", "plans", "approaches", "runner", "report"},
     "cli": {"errors", "config", "runs"},
 }
 
@@ -39,6 +41,7 @@ def imports(path: Path) -> set[str]:
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
         names = [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
+        names += [f"l2sp.{alias.name}" for alias in node.names] if names == ["l2sp"] else []
         names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         found |= {name.split(".")[1] for name in names if name.startswith("l2sp.")}
     return found

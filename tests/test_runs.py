@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from l2sp.errors import UserError
 from l2sp.files import write_atomically
+from l2sp.plans import Planned
 from l2sp.runs import Busy, Run, run_of
 
 
@@ -22,7 +23,7 @@ def test_path_is_the_identity(smoke, tmp_path: Path) -> None:
 
 
 def test_another_configuration_in_the_same_place_is_an_error(smoke) -> None:
-    run_of(smoke()).start({})
+    run_of(smoke()).start({"data": "d"})
     assert run_of(smoke()).done is False
     with pytest.raises(UserError, match=r"another configuration \(differs in optim\.momentum\)"):
         _ = run_of(smoke("optim.momentum=0.5")).done
@@ -108,3 +109,37 @@ def test_any_text_as_config_yaml_is_one_clear_error(tmp_path: Path, text: str) -
     (tmp_path / "config.yaml").write_text(text, encoding="utf-8")
     with pytest.raises(UserError, match="delete"):
         _ = Run(tmp_path, {"seed": 0}, {}).done
+
+
+def test_a_half_or_finished_run_on_other_data_is_refused(smoke) -> None:
+    run = run_of(smoke())
+    run.start({"data": "one"})
+    run.start({"data": "two"})  # nothing was trained on the first
+    run.checkpoint.touch()
+    with pytest.raises(UserError, match=r"other data \(digest two, here one\): choose another folder for results"):
+        run.start({"data": "one"})
+    run.check_data("two")
+    with pytest.raises(UserError, match="other data"):
+        Planned((), smoke(), finished(run), data="one").done  # noqa: B018
+    assert Planned((), smoke(), run, data="two").done and Planned((), smoke(), run).done
+
+
+def finished(run: Run) -> Run:
+    run.finish({"value": 0.5})
+    return run
+
+
+def test_a_source_is_finished_when_its_weights_are_there(smoke) -> None:
+    source = run_of(smoke("experiment=source/dstl", "optim.lr=0.011"))
+    source.path.mkdir(parents=True)
+    assert not finished(source).done
+    source.weights.touch()
+    assert source.done
+
+
+def test_a_new_attempt_sweeps_up_what_a_kill_left(tmp_path: Path) -> None:
+    run = Run(tmp_path, {}, {})
+    run.fail(ValueError("no"))
+    (tmp_path / ".checkpoint.pt.x1.tmp").touch()
+    run.attempt()
+    assert not list(tmp_path.iterdir())

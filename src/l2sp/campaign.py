@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from l2sp.approaches.registry import data_digest
-from l2sp.config import CONFIGS, PRINTED
+from l2sp.config import PRINTED, override, scale_names
 from l2sp.errors import UserError
 from l2sp.plans import Plan, Planned, expand, load_plan, reproduction, sources_of
 from l2sp.report import build_report, print_tables
@@ -43,8 +43,8 @@ def run_campaign(campaign: Campaign) -> int:
         raise UserError(f"SEEDS={campaign.seeds}: give at least one")
     plans = _plans(campaign)
     common = [
-        f"paths.results='{campaign.results}'",
-        *([f"paths.data='{campaign.data}'"] if campaign.data else []),
+        override("paths.results", campaign.results),
+        *([override("paths.data", campaign.data)] if campaign.data else []),
     ]
     everything = expand(plans, campaign.scale, campaign.seeds, common)
     planned, missing = _with_data(everything)
@@ -58,20 +58,21 @@ def run_campaign(campaign: Campaign) -> int:
             item.run.label()  # a setting may have been chosen, or a row renamed, since
     tables = partial(build_report, results, campaign.scale, PRINTED)
     failed = _do(planned, campaign, _every(REPORT_EVERY, partial(tables, figures=False, quiet=True)))
-    tables()
-    print_tables(results, campaign.scale)
-    for line in missing.values():
-        print(f"no data: {line}")
-    for label, reason in failed.items():
-        print(f"FAILED {label}: {reason}")
+    try:
+        tables()
+        print_tables(results, campaign.scale, [plan.name for plan in plans])
+    finally:
+        for line in missing.values():
+            print(f"no data: {line}")
+        for label, reason in failed.items():
+            print(f"FAILED {label}: {reason}", flush=True)
     # A subset of the rows is a legitimate campaign on real images, not at paper scale.
     return 1 if failed or (missing and any(item.cfg.scale.require_official for item in everything)) else 0
 
 
 def _plans(campaign: Campaign) -> list[Plan]:
-    scales = sorted(path.stem for path in (CONFIGS / "scale").glob("*.yaml"))
-    if campaign.scale not in scales:
-        raise UserError(f"SCALE={campaign.scale}: use one of {', '.join(scales)}")
+    if campaign.scale not in scale_names():
+        raise UserError(f"SCALE={campaign.scale}: use one of {', '.join(scale_names())}")
     plans = [load_plan(name) for name in campaign.plan] if campaign.plan else reproduction(campaign.scale)
     for plan in plans:
         if campaign.scale not in plan.scales:

@@ -35,9 +35,9 @@ def one_line_errors() -> Iterator[None]:
     except KeyboardInterrupt:
         _leave("interrupted: the same command goes on where this one stopped", 130)
     except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-        _leave(f"error: the disk is full ({error.filename}): free some space; the same command resumes", 2)
+        if error.errno == errno.ENOSPC:
+            _leave(f"error: the disk is full ({error.filename}): free some space; the same command resumes", 2)
+        _leave(f"error: {error.filename}: {error.strerror}", 2)
 
 
 def _leave(message: str, status: int) -> None:

@@ -25,8 +25,9 @@ from hydra.errors import HydraException
 from omegaconf import MISSING, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from l2sp import limits
 from l2sp.approaches.config import ApproachConfig
-from l2sp.approaches.registry import approach_names, schema_of
+from l2sp.approaches.registry import approach_names, limits_of, schema_of
 from l2sp.errors import UserError
 
 __all__ = [
@@ -40,12 +41,15 @@ __all__ = [
     "fingerprint",
     "identity",
     "known_keys",
+    "override",
     "register",
+    "scale_names",
     "typed",
 ]
 
 ROOT = Path(__file__).resolve().parents[2]
 PRINTED = ROOT / "results" / "paper"  # the paper's tables
+# A checkout's own, or another folder of the same layout: the tests put plans of their own there.
 CONFIGS = Path(os.environ.get("L2SP_CONFIGS", ROOT / "configs"))
 
 # Where a run happens and how it is labelled do not make it another run.
@@ -208,6 +212,11 @@ def register() -> None:
         store.store(group=f"approach/{name}", name="schema", node=schema_of(name))
 
 
+def scale_names() -> list[str]:
+    """Names of all scales, sorted."""
+    return sorted(path.stem for path in (CONFIGS / "scale").glob("*.yaml"))
+
+
 def compose(overrides: Sequence[str]) -> TrainConfig:
     """Composes `configs/train.yaml` with Hydra overrides, e.g. `["experiment=dstl_cub200", "reg=l2"]`.
 
@@ -220,6 +229,13 @@ def compose(overrides: Sequence[str]) -> TrainConfig:
             return typed(hydra_compose("train", overrides=list(overrides)))
     except (HydraException, OmegaConfBaseException) as error:
         raise explain(error) from error
+
+
+def override(key: str, text: str) -> str:
+    """`key='text'` in Hydra's grammar, whatever characters the text has."""
+    # Backslashes count only before a quote, where they come in pairs: ours, or the one that closes.
+    escaped = re.sub(r"(\\*)('|\Z)", lambda found: found[1] * 2 + ("\\'" if found[2] else ""), text)
+    return f"{key}='{escaped}'"
 
 
 @contextlib.contextmanager
@@ -249,10 +265,10 @@ def typed(config: Any) -> TrainConfig:
     cfg = cast(TrainConfig, config)
     if (cfg.optim.epochs is None) == (cfg.optim.steps is None):
         raise UserError("give the length of training as optim.epochs or as optim.steps, and null for the other")
-    if cfg.reg.reference not in ("start", "origin"):
-        raise UserError(f"reg.reference={cfg.reg.reference}: use start (L2-SP) or origin (L2)")
-    if cfg.evaluate.split not in ("test", "val"):
-        raise UserError(f"evaluate.split={cfg.evaluate.split}: use test or val")
+    limits.check(cfg, limits.GENERAL)
+    limits.check(cfg, limits_of(cfg.approach.name), "approach.")
+    if (cfg.reg.name == "l2_sp") != (cfg.reg.reference == "start"):
+        raise UserError(f"reg.reference={cfg.reg.reference} is not that of reg={cfg.reg.name}: choose by reg=l2, l2_sp")
     return cfg
 
 

@@ -15,6 +15,6 @@ class UserError(Exception):
 class Diverged(UserError):
     """The loss is not finite any more; `step` is the number of optimiser steps that were done before."""
 
-    def __init__(self, message: str, step: int) -> None:
+    def __init__(self, message: str, step: int = 0) -> None:
         super().__init__(message)
         self.step = step

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from l2sp.approaches.registry import task_module
 from l2sp.errors import UserError
+from l2sp.machine import cores
 from l2sp.plans import Planned
 
 __all__ = ["Outcome", "check_jobs", "run_all"]
@@ -94,11 +95,14 @@ def run_all(
 
 
 def _sort(planned: Sequence[Planned], outcome: Outcome) -> list[Planned]:
-    """The runs to do; finished ones, and directories of another configuration, are booked."""
+    """The runs to do; finished ones, lost ones and directories of another configuration are booked."""
     pending: list[Planned] = []
     for item in planned:
         try:
-            (outcome.found if item.done else pending).append(item)
+            if item.done and (reason := item.run.lost):
+                outcome.failed[item.label] = reason
+            else:
+                (outcome.found if item.done else pending).append(item)
         except UserError as error:
             outcome.failed[item.label] = str(error)
     return pending
@@ -206,8 +210,7 @@ def check_jobs(jobs: int | None) -> tuple[int, int]:
     Raises:
         UserError: `jobs` is not positive.
     """
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if jobs is not None and jobs < 1:
         raise UserError(f"JOBS={jobs}: give a positive number of processes")
-    jobs = jobs or (1 if _GPU_DRIVER.exists() else cores)
-    return jobs, max(1, cores // jobs)
+    jobs = jobs or (1 if _GPU_DRIVER.exists() else cores())
+    return jobs, max(1, cores() // jobs)

@@ -27,7 +27,7 @@ from typing import Any
 
 import yaml
 
-from l2sp.config import ROOT, TrainConfig, chosen, compose, fingerprint, identity
+from l2sp.config import ROOT, TrainConfig, chosen, compose, fingerprint, identity, override
 from l2sp.errors import UserError
 from l2sp.files import write_atomically
 
@@ -45,10 +45,11 @@ class Run:
         path: the directory; it is made when the run starts.
         content: the identity of the configuration (plain containers).
         labels: row, paper and chosen, kept beside the identity in config.yaml for the report.
+        source: another run starts from its weights, without which it is not finished.
     """
 
-    def __init__(self, path: Path, content: dict[str, Any], labels: dict[str, Any]) -> None:
-        self.path, self.content, self.labels = path, content, labels
+    def __init__(self, path: Path, content: dict[str, Any], labels: dict[str, Any], source: bool = False) -> None:
+        self.path, self.content, self.labels, self.source = path, content, labels, source
         self.fingerprint = fingerprint(content)
 
     @property
@@ -59,7 +60,13 @@ class Run:
             UserError: the directory belongs to another configuration.
         """
         self._check_configuration()
-        return (self.path / "done.json").exists()
+        return (self.path / "done.json").exists() and (self.weights.exists() or not self.source)
+
+    @property
+    def lost(self) -> str | None:
+        """Why a finished run has no result: what it said when it diverged; None for any other."""
+        result = json.loads((self.path / "done.json").read_text())
+        return None if math.isfinite(result["value"]) else f"{self.path}: {result['lost']}"
 
     @property
     def checkpoint(self) -> Path:
@@ -102,7 +109,7 @@ class Run:
             UserError: what is there was made with another configuration or from other data.
         """
         self._check_configuration()
-        if self.checkpoint.exists():
+        if self.checkpoint.exists() and (self.path / "env.json").exists():
             self.check_data(env["data"])
         self.label()
         write_atomically(self.path / "env.json", json.dumps(env, indent=1) + "\n")
@@ -146,8 +153,9 @@ class Run:
         self.checkpoint.unlink(missing_ok=True)
 
     def attempt(self) -> None:
-        """Drops the mark that an earlier attempt failed."""
-        (self.path / "failed.json").unlink(missing_ok=True)
+        """Drops what an earlier attempt left: the mark that it failed, files that it was writing when killed."""
+        for left in (self.path / "failed.json", *self.path.glob(".*.tmp")):
+            left.unlink(missing_ok=True)
 
     def fail(self, error: BaseException) -> None:
         """Leaves failed.json with the reason; the next attempt removes it."""
@@ -168,7 +176,7 @@ class Run:
             keys = ", ".join(_differences(there, {k: ours[k] for k in self.content})[:5])
             raise UserError(
                 f"{self.path} holds a run of another configuration (differs in {keys}): "
-                "delete that folder, name a study=..., or choose another paths.results"
+                "delete that folder, name a study=<name>/<point>, or choose another paths.results"
             )
 
 
@@ -177,7 +185,7 @@ def run_of(cfg: TrainConfig) -> Run:
     content = _content(cfg)
     if cfg.row is None:
         name = f"{cfg.experiment.replace('/', '-')}-{fingerprint(content)[:12]}"
-        return Run(Path(cfg.paths.artifacts) / cfg.scale.name / name, content, {})
+        return Run(Path(cfg.paths.artifacts) / cfg.scale.name / name, content, {}, source=True)
     root = Path(cfg.paths.results) / cfg.scale.name
     root = root / "studies" / cfg.study if cfg.study else root
     arm = f"{cfg.reg.name}-alpha={cfg.reg.alpha:g}-beta={cfg.reg.beta:g}"
@@ -193,7 +201,7 @@ def source_of(cfg: TrainConfig) -> tuple[tuple[str, ...], TrainConfig]:
     """
     if not cfg.weights.experiment:
         raise UserError("weights.source=source_run needs weights.experiment, e.g. source/dstl")
-    paths = [f"paths.{key}='{value}'" for key, value in _plain(cfg.paths).items()]
+    paths = [override(f"paths.{key}", value) for key, value in _plain(cfg.paths).items()]
     overrides = (f"experiment={cfg.weights.experiment}", f"scale={cfg.scale.name}", "reg=l2", *paths)
     return overrides, copy.deepcopy(_composed(overrides))
 

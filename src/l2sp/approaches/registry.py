@@ -1,12 +1,13 @@
 """The approaches: every package beside this module is one, and nothing else lists them.
 
-Its `config` module has `SCHEMA`, the dataclass of its settings (and imports no torch); its `task` module has
-`APPROACH`, the class that the training loop calls.
+Its `config` module has `SCHEMA`, the dataclass of its settings, and `LIMITS`, what they may be (and imports no
+torch); its `task` module has `APPROACH`, the class that the training loop calls.
 """
 
 from __future__ import annotations
 
 import pkgutil
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -20,8 +21,9 @@ if TYPE_CHECKING:
     from l2sp.approaches.base import Approach
     from l2sp.approaches.config import ApproachConfig
     from l2sp.config import TrainConfig
+    from l2sp.limits import Limit
 
-__all__ = ["approach_names", "build_approach", "data_digest", "schema_of", "task_module"]
+__all__ = ["approach_names", "build_approach", "data_digest", "limits_of", "schema_of", "task_module"]
 
 
 def approach_names() -> list[str]:
@@ -34,6 +36,17 @@ def schema_of(name: str) -> type[ApproachConfig]:
     return cast("type[ApproachConfig]", import_module(f"l2sp.approaches.{name}.config").SCHEMA)
 
 
+def limits_of(name: str) -> Mapping[str, Limit]:
+    """What an approach's own settings may be.
+
+    Raises:
+        UserError: no such approach.
+    """
+    if name not in approach_names():
+        raise UserError(f"approach.name={name}: use one of {', '.join(approach_names())}")
+    return cast("Mapping[str, Limit]", import_module(f"l2sp.approaches.{name}.config").LIMITS)
+
+
 def task_module(name: str) -> str:
     """The module that holds an approach's class; importing it brings torch."""
     return f"l2sp.approaches.{name}.task"
@@ -43,7 +56,7 @@ def build_approach(cfg: TrainConfig, data_root: Path, start_file: Path | None, d
     """The approach of a run, with its data read and its starting weights loaded.
 
     Raises:
-        UserError: no such approach; data or weights are missing or damaged.
+        UserError: data or weights are missing or damaged.
     """
     return cast("Approach", _class_of(cfg)(cfg, data_root, start_file, device))
 
@@ -52,12 +65,10 @@ def data_digest(cfg: TrainConfig, data_root: Path) -> str:
     """Digest of the data that a run would see (`Approach.data_digest`).
 
     Raises:
-        UserError: no such approach; the data is missing or malformed.
+        UserError: the data is missing or malformed.
     """
     return str(_class_of(cfg).data_digest(cfg, data_root))
 
 
 def _class_of(cfg: TrainConfig) -> Any:
-    if cfg.approach.name not in approach_names():
-        raise UserError(f"approach.name={cfg.approach.name}: use one of {', '.join(approach_names())}")
     return import_module(task_module(cfg.approach.name)).APPROACH

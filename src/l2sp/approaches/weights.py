@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import os
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from l2sp.errors import UserError
+from l2sp.files import write_atomically
 
 __all__ = [
     "SOURCES",
@@ -78,20 +78,14 @@ def tensors_sha256(tensors: Mapping[str, Tensor]) -> str:
 
 def save_weights(path: Path, tensors: Mapping[str, Tensor]) -> None:
     """Write tensors to a safetensors file; a reader sees the old file or the new one, never a half."""
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
     # safetensors refuses shared and strided memory, and channels_last weights are strided
     plain = {
         name: tensor.detach().to("cpu", copy=True).clone(memory_format=torch.contiguous_format)
         for name, tensor in tensors.items()
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        save_file(plain, temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_atomically(path, save(plain))
 
 
 def _short(names: list[str], limit: int = 5) -> str:

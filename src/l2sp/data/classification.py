@@ -26,26 +26,25 @@ __all__ = [
 Samples = list[tuple[Path, int]]
 
 
-def read(name: str, root: Path) -> Classification:
+def read(name: str, root: Path, remedy: str = "fetch the official release again") -> Classification:
     """Read data set `name` (a key of `READERS`) from its own folder, e.g. .../CUB_200_2011.
 
-    Raises UserError for an unknown name and for whatever is missing, malformed or inconsistent on disk.
+    Raises UserError, which ends in `remedy`, for whatever is missing, malformed or inconsistent on disk, and
+    for an unknown name.
     """
     if name not in READERS:
         raise UserError(f"unknown classification data set {name!r}; known: {', '.join(READERS)}")
-    return READERS[name](Path(root))
+    return READERS[name](Release(Path(root), remedy))
 
 
-def read_cub200(root: Path) -> Classification:
+def read_cub200(release: Release) -> Classification:
     """Read CUB-200-2011: images/ and {images,image_class_labels,train_test_split,classes}.txt."""
-    remedy = "unpack CUB_200_2011.tgz (data.caltech.edu, record 65de6-vp158) again"
-    return _read_caltech("cub200", Release(root, remedy))
+    return _read_caltech("cub200", release)
 
 
-def read_nabirds(root: Path) -> Classification:
+def read_nabirds(release: Release) -> Classification:
     """Read NABirds, which has CUB's files; its 555 leaf ids lie scattered among those of its hierarchy."""
-    remedy = "unpack nabirds.tar.gz (dl.allaboutbirds.org/nabirds) again"
-    return _read_caltech("nabirds", Release(root, remedy))
+    return _read_caltech("nabirds", release)
 
 
 def _read_caltech(name: str, release: Release) -> Classification:
@@ -92,12 +91,11 @@ def _number(release: Release, file: str, entry: Entry) -> int:
     return number
 
 
-def read_flowers102(root: Path) -> Classification:
+def read_flowers102(release: Release) -> Classification:
     """Read Oxford 102 Flowers: imagelabels.mat, setid.mat and jpg/.
 
     Trains on trnid and valid together, tests on tstid (docs: protocol 8, row 25).
     """
-    release = Release(root, "fetch it again from robots.ox.ac.uk/~vgg/data/flowers/102")
     names = dict(enumerate(Flowers102.classes, start=1))
     labels = release.whole_numbers("imagelabels.mat", "labels", release.mat("imagelabels.mat", "labels"))
     parts: dict[str, Samples] = {}
@@ -113,15 +111,14 @@ def read_flowers102(root: Path) -> Classification:
     return assemble("flowers102", release, names, parts["trnid"] + parts["valid"], parts["tstid"])
 
 
-def read_stanford_cars(root: Path) -> Classification:
+def read_stanford_cars(release: Release) -> Classification:
     """Read Stanford Cars: devkit/{cars_meta,cars_train_annos,cars_test_annos_withlabels}.mat and the images.
 
     The labelled test list is taken from the root, where torchvision's manual route puts it, or from devkit/.
     """
-    release = Release(root, "the host is gone; torchvision issue 7545 says where a copy is")
     names = dict(enumerate(map(str, release.mat("devkit/cars_meta.mat", "class_names")), start=1))
     test_list = "cars_test_annos_withlabels.mat"
-    if not (root / test_list).is_file():
+    if not (release.root / test_list).is_file():
         test_list = f"devkit/{test_list}"
     train = _read_cars_part(release, "devkit/cars_train_annos.mat", "cars_train", names)
     test = _read_cars_part(release, test_list, "cars_test", names)
@@ -143,9 +140,8 @@ def _read_cars_part(release: Release, file: str, folder: str, names: Mapping[int
     return samples
 
 
-def read_aircraft(root: Path) -> Classification:
+def read_aircraft(release: Release) -> Classification:
     """Read FGVC-Aircraft 2013b at variant level, its trainval and test parts, from data/."""
-    release = Release(root, "unpack fgvc-aircraft-2013b.tar.gz (robots.ox.ac.uk/~vgg/data) again")
     variants = release.names("data/variants.txt")
     labels = {name: label for label, name in enumerate(variants)}
     parts: list[Samples] = []
@@ -160,9 +156,8 @@ def read_aircraft(root: Path) -> Classification:
     return assemble("aircraft", release, dict(enumerate(variants)), parts[0], parts[1])
 
 
-def read_food101(root: Path) -> Classification:
+def read_food101(release: Release) -> Classification:
     """Read Food-101: meta/classes.txt, meta/train.txt, meta/test.txt and images/<class>/<id>.jpg."""
-    release = Release(root, "unpack food-101.tar.gz (data.vision.ee.ethz.ch/cvl) again")
     classes = sorted(release.names("meta/classes.txt"))
     labels = {name: label for label, name in enumerate(classes)}
     parts: list[Samples] = []
@@ -176,14 +171,13 @@ def read_food101(root: Path) -> Classification:
     return assemble("food101", release, dict(enumerate(classes)), parts[0], parts[1])
 
 
-def read_image_folder(root: Path) -> Classification:
+def read_image_folder(release: Release) -> Classification:
     """Read train/<class>/* and val/<class>/* (else test/<class>/*), through torchvision's ImageFolder."""
-    release = Release(root, "expected train/<class>/*.jpg and val/<class>/*.jpg")
-    test_folder = "val" if (root / "val").is_dir() else "test"
+    test_folder = "val" if (release.root / "val").is_dir() else "test"
     parts: list[list[tuple[Path, str]]] = []
     for folder in ("train", test_folder):
         try:
-            found = ImageFolder(root / folder, allow_empty=True)
+            found = ImageFolder(release.root / folder, allow_empty=True)
         except OSError:
             raise release.error(folder, "no such folder, or no class folder in it") from None
         parts.append([(Path(path), found.classes[label]) for path, label in found.samples])
@@ -193,7 +187,7 @@ def read_image_folder(root: Path) -> Classification:
     return assemble("image_folder", release, dict(enumerate(classes)), train, test)
 
 
-READERS: Mapping[str, Callable[[Path], Classification]] = MappingProxyType(
+READERS: Mapping[str, Callable[[Release], Classification]] = MappingProxyType(
     {
         "cub200": read_cub200,
         "flowers102": read_flowers102,

@@ -48,6 +48,7 @@ def build_report(results: Path, scale: str, paper: Path, figures: bool = True, q
     return written
 
 
+_ALWAYS = ("table3", "table6")
 _STUDIES = {
     "alpha": studies.alpha,
     "learning_rate": studies.learning_rate,
@@ -127,11 +128,12 @@ def _any_run(folder: Path) -> bool:
     return any(next(folder.glob(pattern), None) for pattern in patterns)
 
 
-def print_tables(results: Path, scale: str, stream: TextIO | None = None) -> None:
-    """Prints the Markdown of Tables 3 and 6, as `build_report` wrote it, to `stream` (default: stdout).
+def print_tables(results: Path, scale: str, names: Iterable[str], stream: TextIO | None = None) -> None:
+    """Prints the Markdown of some tables, as `build_report` wrote it, to `stream` (default: stdout).
 
-    Raises `FileNotFoundError` before the first `build_report` of that scale.
+    A plan may be called otherwise than any table: names without one are passed over, and where none has one,
+    Tables 3 and 6 are printed.
     """
-    for name in ("table3", "table6"):
-        text = (results / scale / "tables" / f"{name}.md").read_text(encoding="utf-8")
-        print(text, file=stream or sys.stdout)
+    paths = {name: results / scale / "tables" / f"{name}.md" for name in (*names, *_ALWAYS)}
+    for name in [name for name in names if paths[name].is_file()] or _ALWAYS:
+        print(paths[name].read_text(encoding="utf-8"), file=stream or sys.stdout)

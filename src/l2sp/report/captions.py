@@ -14,7 +14,7 @@ __all__ = [
 
 _SCALES = {
     "mini": "mini scale: procedural miniature world, not the paper's data",
-    "pocket": "pocket scale: real images, EfficientNet-Lite0, subsets; not the paper's protocol",
+    "pocket": "pocket scale: real images, EfficientNet-Lite0; not the paper's protocol",
     "paper": "paper scale: the full official data sets",
 }
 _UNITS = "Metrics in percent, EPE in pixels."

@@ -124,7 +124,14 @@ def _summary_lines(all_pairs: Sequence[Pair]) -> list[str]:
             unit = same_unit[0].row.unit
             mean = Comparison(math.fsum(p.comparison.mean for p in same_unit) / len(same_unit))
             parts.append(f"Mean paired difference {difference(mean, unit)} {name} (rows: {len(same_unit)}).")
-    return [" ".join(parts)]
+    return [" ".join(parts), *_test_sizes(all_pairs)]
+
+
+def _test_sizes(all_pairs: Sequence[Pair]) -> list[str]:
+    """How many items stand behind each value: a subset must not pass for the whole."""
+    sizes = [(pair.row.target, {row.n for row in (*pair.l2, *pair.l2_sp) if row.n}) for pair in all_pairs]
+    told = [f"{target} {' or '.join(f'{n:,}' for n in sorted(ns))}" for target, ns in sizes if ns]
+    return [f"Test items: {', '.join(told)}."] if told else []
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ def fit(approach: Approach, regularised: Regularised, optim: OptimConfig, runtim
     Interrupted at any moment and called again it ends bitwise where an undisturbed run ends.
 
     Raises:
-        Diverged: the loss is not finite (the message has step and learning rate).
+        Diverged: the loss, or at the end a weight, is not finite (the message has step and learning rate).
         UserError: the checkpoint is unusable.
     """
     model, optimizer = approach.model, regularised.optimizer
@@ -48,8 +48,7 @@ def fit(approach: Approach, regularised: Regularised, optim: OptimConfig, runtim
         with torch.autocast(device, torch.bfloat16, enabled=optim.bf16):
             loss = approach.loss(batch)
         if not torch.isfinite(loss):
-            where = f"{run.path}: the loss is {loss.item()} at step {step} with learning rate {lr:g}"
-            raise Diverged(f"{where}: lower optim.lr", step)
+            raise Diverged(f"the loss is {loss.item()} at step {step} with learning rate {lr:g}: lower optim.lr", step)
         torch.autograd.backward(loss)
         optimizer.step()
         finished = step + 1
@@ -58,4 +57,6 @@ def fit(approach: Approach, regularised: Regularised, optim: OptimConfig, runtim
             run.log(step=finished, split="fit", loss=loss.item(), lr=lr, seconds=seconds, **regularised.monitor())
         if finished % runtime.checkpoint_every == 0 or finished == total:
             checkpoint.save(run.checkpoint, finished, model, regularised)
+    if not all(torch.isfinite(parameter).all() for parameter in model.parameters()):
+        raise Diverged(f"a weight is not finite after the last step, {total}: lower optim.lr", total)
     return total

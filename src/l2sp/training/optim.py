@@ -30,10 +30,12 @@ class Regularised:
         return {"distance_w0": self.point.distance_to_start(), "distance_zero": self.point.norm()}
 
     def describe(self) -> dict[str, Any]:
-        """Numbers of shared, new and exempt scalars, and the checksum of w0, for env.json."""
+        """The split of the weights (numbers of scalars, names of the new ones) and the checksum of w0, for env.json."""
         if self.point is None:
             return {"partition": None}
-        return {"partition": self.point.partition.counts(), "w0": self.point.checksum}
+        split = self.point.partition
+        names = {"new_names": list(split.new), "mismatched": split.mismatched}
+        return {"partition": {**split.counts(), **names}, "w0": self.point.checksum}
 
     def state_dict(self) -> dict[str, Any]:
         """State for a checkpoint: momentum, and the identity of the anchor."""

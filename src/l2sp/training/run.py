@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import math
-import resource
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ from l2sp.approaches.registry import build_approach, data_digest
 from l2sp.approaches.weights import save_weights
 from l2sp.config import TrainConfig
 from l2sp.errors import Diverged, UserError
+from l2sp.machine import peak_memory
 from l2sp.runs import Run, environment, run_of, source_of
 from l2sp.training.fit import fit
 from l2sp.training.optim import Regularised, build_optimizer
@@ -28,6 +27,7 @@ def train(cfg: TrainConfig, wait: bool = False) -> Run:
 
     Raises:
         UserError: bad input or settings, in one line.
+        Diverged: the loss is not finite any more, now or when the run was first tried.
         Busy: another process works on this run (with `wait`, its end is awaited instead).
     """
     run = run_of(cfg)
@@ -35,6 +35,8 @@ def train(cfg: TrainConfig, wait: bool = False) -> Run:
         if run.done:
             _check_data(cfg, run)
             run.label()  # a setting may have been chosen, or a row renamed, since
+            if run.lost:
+                raise Diverged(run.lost)
             return run
         run.attempt()
         try:
@@ -57,14 +59,16 @@ def _train(cfg: TrainConfig, run: Run) -> None:
     try:
         steps = fit(approach, regularised, cfg.optim, cfg.runtime, run)
     except Diverged as lost:
-        # A lost run is a result: an average over the seeds that survive would flatter its arm.
-        results = {cfg.evaluate.split: {approach.metric: math.nan}}
-        run.finish(_done(approach, results, cfg, lost.step, regularised, started))
-        raise
+        if not run.source:
+            # A lost run is a result: an average over the seeds that survive would flatter its arm.
+            results = {cfg.evaluate.split: {approach.metric: math.nan}}
+            done = _done(approach, results, cfg, lost.step, regularised, started)
+            run.finish({**done, "lost": str(lost)})
+        raise Diverged(f"{run.path}: {lost}", lost.step) from lost
     results = {split: approach.evaluate(split) for split in ("train", cfg.evaluate.split)}
     for split, values in results.items():
         run.log(step=steps, split=split, **values)
-    if cfg.row is None:
+    if run.source:
         save_weights(run.weights, approach.model.state_dict())
     run.finish(_done(approach, results, cfg, steps, regularised, started))
 
@@ -89,14 +93,8 @@ def _done(
         "results": results,
         "distance": {key.removeprefix("distance_"): value for key, value in regularised.monitor().items()},
         "seconds": round(time.monotonic() - started, 1),
-        "peak_memory_mb": round(_peak_memory() / 2**20),
+        "peak_memory_mb": round(peak_memory() / 2**20),
     }
-
-
-def _peak_memory() -> int:
-    """Largest resident memory of this process so far, in bytes."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else 1024 * peak
 
 
 def _data_root(cfg: TrainConfig) -> Path:
@@ -120,9 +118,10 @@ def _device(name: str) -> torch.device:
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     try:
+        torch.empty(0, device=name)
         return torch.device(name)
-    except RuntimeError as error:
-        raise UserError(f"runtime.device={name}: use auto, cpu or cuda") from error
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(f"runtime.device={name}: not usable here; use auto, cpu or cuda") from error
 
 
 def _device_name(device: torch.device) -> str:

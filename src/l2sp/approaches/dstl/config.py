@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from omegaconf import MISSING
 
 from l2sp.approaches.config import ApproachConfig
+from l2sp.limits import Limit, at_least, pair, span, triple
 
-__all__ = ["SCHEMA", "AugmentConfig", "DSTLConfig", "NetworkConfig"]
+__all__ = ["LIMITS", "SCHEMA", "AugmentConfig", "DSTLConfig", "NetworkConfig"]
 
 
 @dataclass
@@ -57,3 +60,20 @@ class DSTLConfig(ApproachConfig):
 
 
 SCHEMA = DSTLConfig
+LIMITS: Mapping[str, Limit] = {
+    "network.width": span(0, ends="(]"),
+    "network.dropout": span(0, 1, "[)"),
+    "network.bn_momentum": span(0, 1, "(]"),
+    "input_size": at_least(1),
+    "cache_size": at_least(1),
+    "mean": triple(-math.inf),
+    "std": triple(0),
+    "augment.scale": pair(0, 1),
+    "augment.ratio": pair(0, math.inf),
+    "augment.flip": span(0, 1),
+    "augment.brightness": span(0, 1),
+    "augment.saturation": span(0, 1),
+    "crop": span(0, 1, "(]"),
+    "aux_weight": span(0),
+    "label_smoothing": span(0, 1, "[)"),
+}

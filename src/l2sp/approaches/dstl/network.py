@@ -18,7 +18,7 @@ __all__ = ["build_network", "freeze_statistics", "head_prefixes", "logits_of", "
 # torchvision and timm are imported where they are used: they take seconds, and a sweep is hundreds of runs.
 
 
-def _timm_network(name: str, classes: int, dropout: float) -> nn.Module:
+def _timm_network(name: str, classes: int, dropout: float, input_size: int) -> nn.Module:
     import timm
 
     if "/" in name or ":" in name or not timm.is_model(name):
@@ -30,7 +30,19 @@ def _timm_network(name: str, classes: int, dropout: float) -> nn.Module:
     except (RuntimeError, TypeError, ValueError) as error:
         raise UserError(f"network: timm cannot build {name!r}: {error}") from error
     assert isinstance(model, nn.Module)
+    _check_size(name, model, input_size)
     return model
+
+
+@torch.inference_mode()
+def _check_size(name: str, model: nn.Module, input_size: int) -> None:
+    """A forward pass is the one test that all families share: transformers take one size, others have a least one."""
+    try:
+        model.eval()(torch.zeros(1, 3, input_size, input_size))
+    except (AssertionError, RuntimeError, ValueError) as error:
+        raise UserError(f"network: {name} does not take images of {input_size} px: {error}") from error
+    finally:
+        model.train()
 
 
 def build_network(name: str, classes: int, width: float, dropout: float, aux: bool, input_size: int) -> nn.Module:
@@ -42,7 +54,7 @@ def build_network(name: str, classes: int, width: float, dropout: float, aux: bo
         width: factor of the channel counts of ``inception_v3``; 1 for a network of timm.
         dropout: probability before the classifier.
         aux: auxiliary head of ``inception_v3``; a network of timm has none and takes no notice.
-        input_size: side of the square images in pixels; only ``inception_v3`` depends on it.
+        input_size: side of the square images in pixels; a network that does not take it is refused.
 
     Returns:
         A network from images (N, 3, S, S) to what ``logits_of`` splits. The range of the images is the
@@ -57,7 +69,7 @@ def build_network(name: str, classes: int, width: float, dropout: float, aux: bo
         return inception_v3(classes, width, dropout, aux, input_size)
     if width != 1:
         raise UserError(f"width: {width:g} is for inception_v3; networks of timm ({name}) come with width 1")
-    return _timm_network(name, classes, dropout)
+    return _timm_network(name, classes, dropout, input_size)
 
 
 def _classifiers(model: nn.Module) -> list[nn.Module]:

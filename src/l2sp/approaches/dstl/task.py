@@ -147,7 +147,7 @@ class DSTL:
 
 def _read(cfg: TrainConfig, data_root: Path) -> tuple[Classification, str]:
     root = find_root(data_root, cfg.data.folders, cfg.data.remedy)
-    data = read(cfg.data.reader, root)
+    data = read(cfg.data.reader, root, cfg.data.remedy)
     if cfg.data.official is not None and cfg.scale.world is None:
         official = cfg.data.official
         difference = check_counts(data, dict(cast(Any, official)))

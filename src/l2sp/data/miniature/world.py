@@ -25,6 +25,7 @@ from l2sp.data.miniature.catalogue import Sample, draw_sample, groups
 from l2sp.data.miniature.layouts import Plan, annotate, plan
 from l2sp.data.miniature.recipe import Recipe, named_recipe
 from l2sp.errors import UserError
+from l2sp.machine import cores
 
 __all__ = ["build_world", "check_world", "ensure_world"]
 
@@ -180,18 +181,13 @@ def _seal(draft: Path, recipe: Recipe, sums: dict[str, tuple[str, int]]) -> None
     (draft / "world.json").write_text(json.dumps(facts) + "\n", encoding="utf-8")
 
 
-def _cores() -> int:
-    """Cores this process may use; fewer than the machine's in a container or batch job."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 Rendered = tuple[Sample, Box, str, int]
 
 
 def _render_all(draft: Path, recipe: Recipe, paths: Plan, workers: int | None) -> Iterator[Rendered]:
     """Draw and write every image; yields sample, box, sha256 and size in the order of ``paths``."""
     jobs = list(paths.items())
-    count = workers if workers is not None else _cores()
+    count = workers if workers is not None else cores()
     chunks = [jobs[k : k + _CHUNK] for k in range(0, len(jobs), _CHUNK)]
     work = partial(_render_chunk, draft, recipe)
     with tqdm(total=len(jobs), desc="miniature world", unit="image", disable=None) as bar:
