@@ -37,7 +37,7 @@ def one_line_errors() -> Iterator[None]:
     except OSError as error:
         if error.errno == errno.ENOSPC:
             _leave(f"error: the disk is full ({error.filename}): free some space; the same command resumes", 2)
-        _leave(f"error: {error.filename}: {error.strerror}", 2)
+        _leave(f"error: {error}", 2)
 
 
 def _leave(message: str, status: int) -> None:
