@@ -34,7 +34,7 @@ def _timm_network(name: str, classes: int, dropout: float, input_size: int) -> n
     return model
 
 
-@torch.inference_mode()
+@torch.no_grad()
 def _check_size(name: str, model: nn.Module, input_size: int) -> None:
     """A forward pass is the one test that all families share: transformers take one size, others have a least one."""
     try:
