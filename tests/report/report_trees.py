@@ -49,6 +49,7 @@ def write_run(results: Path, experiment: str, reg: str, seed: int, value: float,
     folder.mkdir(parents=True)
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     (folder / "done.json").write_text(json.dumps(done))
+    (folder / "env.json").write_text(json.dumps({"w0": given.get("start", "feed" * 16)}))
     return folder
 
 

@@ -72,7 +72,9 @@ def test_few_seeds_and_no_spread() -> None:
     assert compare(arm([0.0, 0.0]), arm([0.0, 0.0]), "higher").verdict == "not separable"
 
 
-@pytest.mark.parametrize("change", [{"seed": 9}, {"steps": 1}, {"n": 5}, {"split": "val"}, {"metric": "miou"}])
+@pytest.mark.parametrize(
+    "change", [{"seed": 9}, {"w0": "other"}, {"lr": 0.5}, {"steps": 1}, {"n": 5}, {"split": "val"}, {"metric": "miou"}]
+)
 def test_only_like_is_paired_with_like(change: dict[str, object]) -> None:
     other = [replace(row, **change) for row in arm([0.5])]  # type: ignore[arg-type]
     assert compare(arm([0.5]), other, "higher").n == 0

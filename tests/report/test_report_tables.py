@@ -18,6 +18,7 @@ from l2sp.report import build_report
 from l2sp.report.collect import read_runs
 from l2sp.report.paper import read_paper
 from l2sp.report.rows import Row
+from l2sp.report.studies import ladder
 from l2sp.report.tables import table3, table6
 from l2sp.report.text import DASH
 
@@ -220,3 +221,15 @@ def test_bad_paper_tables_are_user_errors(tmp_path: Path, file: str, old: str | 
 def test_the_papers_slip_is_read_from_its_table4() -> None:
     slip = "EncNet-50, L2-SP with α=1e-4, β=1e-3: 50.31 mIoU against 50.84 for L2"
     assert read_paper(PAPER).counterexamples == slip
+
+
+@pytest.mark.parametrize("start,rungs", [("feed" * 16, [0.01, 0.02]), ("beef" * 16, [0.01])])
+def test_main_runs_are_a_rung_only_from_the_ladder_s_starting_point(
+    tmp_path: Path, start: str, rungs: list[float]
+) -> None:
+    """A clone brings the rows of another machine's ladder; its own starting point may have ended elsewhere."""
+    for reg in ("l2", "l2_sp"):
+        write_run(tmp_path, "dstl_cub200", reg, 0, 0.5, lr=0.01, study="learning_rate/lr=0.01")
+        write_run(tmp_path, "dstl_cub200", reg, 0, 0.6, lr=0.02, start=start)
+    rows, _ = read_runs(tmp_path, "mini")
+    assert [rung.lr for rung in ladder(rows, read_paper(PAPER))] == rungs

@@ -124,8 +124,9 @@ def _read_run(place: _Place) -> Row:
         raise _UnusableError("unfinished", f"no done.json{_failure(place.path)}")
     done = _load(place.path / "done.json", json.loads)
     config = _load(place.path / "config.yaml", lambda text: yaml.load(text, Loader=_LOADER))
+    env = _load(place.path / "env.json", json.loads) if (place.path / "env.json").exists() else {}
     try:
-        row = _make_row(place, config, done)
+        row = _make_row(place, config, done, env)
     except (KeyError, TypeError, ValueError, OverflowError) as error:
         reason = f"no key {error}" if isinstance(error, KeyError) else str(error)
         raise _UnusableError("corrupt", reason) from error
@@ -154,7 +155,7 @@ def _load(path: Path, parse: Any) -> Mapping[str, Any]:
     return content
 
 
-def _make_row(place: _Place, config: Mapping[str, Any], done: Mapping[str, Any]) -> Row:
+def _make_row(place: _Place, config: Mapping[str, Any], done: Mapping[str, Any], env: Mapping[str, Any]) -> Row:
     reg, split, metric = config["reg"], str(config["evaluate"]["split"]), str(done["metric"])
     measured, train = done["results"][split], done["results"].get("train") or {}
     value, distance = _number(done["value"]), done.get("distance") or {}
@@ -185,6 +186,7 @@ def _make_row(place: _Place, config: Mapping[str, Any], done: Mapping[str, Any])
         distance_w0=_number(distance.get("w0", math.nan)),
         distance_zero=_number(distance.get("zero", math.nan)),
         config=str(done["config"])[:12],
+        w0=str(env.get("w0", ""))[:12],
     )
 
 

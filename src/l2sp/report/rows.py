@@ -38,7 +38,8 @@ class Row:
     metric as the run wrote it (fractions, or pixels for the end-point error); a `value` that is not finite
     means that the run diverged. `better` is `higher` or `lower`. `n` counts the evaluated items.
     `distance_w0` and `distance_zero` are Euclidean distances of the shared weights from the starting point
-    and from zero. `config` is the first 12 hex digits of the configuration's hash. NaN or None: not recorded.
+    and from zero. `config` and `w0` are the first 12 hex digits of the hashes of the configuration and of the
+    starting point. NaN, None or an empty text: not recorded.
     """
 
     scale: str
@@ -60,6 +61,7 @@ class Row:
     distance_w0: float = NAN
     distance_zero: float = NAN
     config: str = ""
+    w0: str = ""
 
     @property
     def key(self) -> tuple[str, str, str, str, float, float, int]:
@@ -79,7 +81,7 @@ class Row:
 
 COLUMNS = tuple(field.name for field in fields(Row))
 _FLOATS = frozenset({"alpha", "beta", "lr", "value", "train_value", "distance_w0", "distance_zero"})
-_MAY_BE_EMPTY = frozenset({"study", "n", "train_value", "distance_w0", "distance_zero", "config"})
+_MAY_BE_EMPTY = frozenset({"study", "n", "train_value", "distance_w0", "distance_zero", "config", "w0"})
 
 
 def _write_cell(name: str, value: object) -> str:

@@ -78,10 +78,11 @@ def interval(differences: Sequence[float], level: float = LEVEL) -> tuple[float,
 def compare(base: Sequence[Row], other: Sequence[Row], better: str) -> Comparison:
     """Compares two arms of one experiment over the seeds that both have finished.
 
-    Two runs form a pair if seed, learning rate, steps, metric, split and number of evaluated items agree. `better` is
-    `higher` or `lower`. The verdict asks for an interval that excludes zero; without any spread between seeds
-    the interval is no evidence and the verdict stays "not separable". One diverged run in a pair makes the
-    verdict "diverged" and leaves all numbers out. Raises `ValueError` for another `better`.
+    Two runs form a pair if seed, starting point, learning rate, steps, metric, split and number of evaluated
+    items agree. `better` is `higher` or `lower`. The verdict asks for an interval that excludes zero; without
+    any spread between seeds the interval is no evidence and the verdict stays "not separable". One diverged
+    run in a pair makes the verdict "diverged" and leaves all numbers out. Raises `ValueError` for another
+    `better`.
     """
     if better not in ("higher", "lower"):
         raise ValueError(f"better is {better!r}, not higher or lower")
@@ -101,8 +102,8 @@ def compare(base: Sequence[Row], other: Sequence[Row], better: str) -> Compariso
     return Comparison(s.mean, low, high, s.n, False, _verdict(low, high, better))
 
 
-def _pair_key(row: Row) -> tuple[int, float, int, str, str, int | None]:
-    return (row.seed, row.lr, row.steps, row.metric, row.split, row.n)
+def _pair_key(row: Row) -> tuple[int, str, float, int, str, str, int | None]:
+    return (row.seed, row.w0, row.lr, row.steps, row.metric, row.split, row.n)
 
 
 def _verdict(low: float, high: float, better: str) -> str:

@@ -42,7 +42,7 @@ def ladder(rows: Sequence[Row], paper: Paper) -> list[Rung]:
 
     An arm has its chosen alpha and beta where runs of it exist, else the only setting it was run with;
     several raise `UserError`. Where the study has no run of an arm at the experiment's own learning rate,
-    the main runs of that arm (same number of steps) take the place.
+    the main runs of that arm (same number of steps, from the same starting point) take the place.
     """
     study = study_rows(rows, "learning_rate")
     rungs = []
@@ -58,9 +58,9 @@ def _arm_ladder(study: Sequence[Row], main: Sequence[Row], reg: str) -> dict[flo
     arm_rows = [row for row in study if row.reg == reg]
     arm_rows = [row for row in arm_rows if row.chosen] or arm_rows
     by_lr = {lr: one_setting(found) for lr, found in group(arm_rows, lambda row: row.lr).items()}
-    for lr, found in group(main, lambda row: row.lr).items():
-        if found[0].steps in {row.steps for row in study}:
-            by_lr.setdefault(lr, found)
+    alike = {(row.steps, row.w0) for row in study}
+    for lr, found in group([row for row in main if (row.steps, row.w0) in alike], lambda row: row.lr).items():
+        by_lr.setdefault(lr, found)
     return by_lr
 
 
