@@ -97,6 +97,18 @@ def test_studies_without_runs_have_no_files_and_old_ones_go(tree: Path) -> None:
     assert not (tree / "mini" / "figures" / "learning_rate.png").exists()
 
 
+def test_while_runs_go_on_nothing_is_removed_or_said(tree: Path, caplog: pytest.LogCaptureFixture) -> None:
+    build_report(tree, "mini", PAPER)
+    before = set(snapshot(tree))
+    for folder in ("runs", "studies"):
+        shutil.rmtree(tree / "mini" / folder)
+    (tree / "mini" / "rows.csv").unlink()
+    write_run(tree, "dstl_cub200", "l2", 0, 0.5)
+    with caplog.at_level(logging.WARNING):
+        build_report(tree, "mini", PAPER, figures=False, quiet=True)
+    assert set(snapshot(tree)) == before and not caplog.records
+
+
 def test_an_empty_scale_gives_dashes_and_no_rows_file(tmp_path: Path) -> None:
     written = build_report(tmp_path, "pocket", PAPER)
     assert sorted(p.name for p in written) == [f"table{i}.{s}" for i in (3, 6) for s in ("csv", "md", "tex")]

@@ -27,8 +27,8 @@ def build_report(results: Path, scale: str, paper: Path, figures: bool = True, q
     numbers pass through the text of `rows.csv`. The main runs, or a study, of which there is no finished run
     directory at all (a clone has none at mini scale) keep their lines there. Table 3 and Table 6 are always
     written, with dashes for what is missing; the tables and figures of studies only where there are runs,
-    and an older file of theirs is removed. Everything that gave no row is logged, unless `quiet` (while runs
-    still go on). `figures=False` leaves the folder `figures/` alone.
+    and an older file of theirs is removed. Everything that gave no row is logged. `quiet`, while runs still go
+    on: nothing is logged and nothing removed. `figures=False` leaves the folder `figures/` alone.
 
     Raises `UserError` for bad paper tables, a damaged `rows.csv`, or several settings claimed as chosen.
     """
@@ -42,7 +42,8 @@ def build_report(results: Path, scale: str, paper: Path, figures: bool = True, q
     ]
     for table in filter(None, made):
         written += _write_table(root / "tables", table)
-    _remove_stale(root / "tables", _STUDIES.keys() - {table.name for table in made if table}, FORMATS)
+    if not quiet:  # while runs go on, a study may only not have begun
+        _remove_stale(root / "tables", _STUDIES.keys() - {table.name for table in made if table}, FORMATS)
     if figures:
         written += _write_figures(root / "figures", rows, printed, scale)
     return written
