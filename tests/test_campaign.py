@@ -143,7 +143,12 @@ def test_dry_run_lists_and_does_nothing(checkout: Path) -> None:
     [
         (["--scale", "papr"], "SCALE=papr: use one of mini, paper"),
         (["--scale", "paper", "--plan", "learning_rate"], "has no runs at scale=paper"),
-        (["--scale", "pocket", "--data", "nowhere"], "no row can run: dstl_cub200: nowhere: no folder"),
+        (["--scale", "pocket", "--data", "nowhere"], "DATA=nowhere: no such folder"),
+        (["--scale", "pocket", "--data", str(ROOT / "src")], "no row can run: dstl_cub200: "),
+        (
+            ["--scale", "pocket"],
+            "no row can run (DATA=<folder> says where data sets are): dstl_cub200: data: no folder",
+        ),
         (["--plan", "table7"], "no plan 'table7'"),
         (["--seeds", "0"], "SEEDS=0"),
     ],

@@ -40,7 +40,8 @@ def test_table_3_has_both_arms_of_every_experiment() -> None:
     planned = expand([load_plan("table3")], "paper", 1)
     files = (CONFIGS / "experiment").glob("*.yaml")
     experiments = [path.stem for path in files if "paper: null" not in path.read_text()]
-    assert {(p.cfg.experiment, p.cfg.reg.name) for p in planned} == set(itertools.product(experiments, ["l2", "l2_sp"]))
+    found = {(p.cfg.experiment, p.cfg.reg.name) for p in planned if p.cfg.paper is not None}  # own rows may join
+    assert found == set(itertools.product(experiments, ["l2", "l2_sp"]))
 
 
 def test_reproduction_shares_what_tables_share() -> None:

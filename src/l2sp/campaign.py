@@ -37,10 +37,12 @@ def run_campaign(campaign: Campaign) -> int:
     """Does what is missing, rewrites the tables, says what failed; returns the exit status.
 
     Raises:
-        UserError: an unknown scale, plan or key, or fewer than one seed.
+        UserError: an unknown scale, plan or key, fewer than one seed, no folder of that name, or no data at all.
     """
     if campaign.seeds < 1:
         raise UserError(f"SEEDS={campaign.seeds}: give at least one")
+    if campaign.data and not Path(campaign.data).is_dir():
+        raise UserError(f"DATA={campaign.data}: no such folder; name the one that holds the data sets' folders")
     plans = _plans(campaign)
     common = [
         override("paths.results", campaign.results),
@@ -51,7 +53,8 @@ def run_campaign(campaign: Campaign) -> int:
     if campaign.dry:
         return _list(planned, missing.values())
     if not planned:
-        raise UserError("no row can run: " + "; ".join(missing.values()))
+        hint = "" if campaign.data else " (DATA=<folder> says where data sets are)"
+        raise UserError(f"no row can run{hint}: " + "; ".join(missing.values()))
     results = Path(campaign.results)
     for item in planned:
         if _state(item) == "done":

@@ -24,8 +24,8 @@ def build_report(results: Path, scale: str, paper: Path, figures: bool = True, q
     """Writes `rows.csv`, `tables/` and `figures/` of `results/<scale>/` and returns the files written.
 
     A pure function of the run directories and of the folder `paper`: the same runs give the same bytes. All
-    numbers pass through the text of `rows.csv`. The main runs, or a study, of which there is no finished run
-    directory at all (a clone has none at mini scale) keep their lines there. Table 3 and Table 6 are always
+    numbers pass through the text of `rows.csv`. An experiment of whose main runs, or of whose runs in a study, there
+    is no finished run directory (a clone has none at mini scale) keeps its lines there. Table 3 and Table 6 are always
     written, with dashes for what is missing; the tables and figures of studies only where there are runs,
     and an older file of theirs is removed. Everything that gave no row is logged. `quiet`, while runs still go
     on: nothing is logged and nothing removed. `figures=False` leaves the folder `figures/` alone.
@@ -62,9 +62,9 @@ def _rows(results: Path, scale: str, quiet: bool) -> tuple[list[Row], list[Path]
     path = results / scale / "rows.csv"
     found, problems = read_runs(results, scale)
     earlier = parse_rows(path.read_text(encoding="utf-8"), path) if path.is_file() else []
-    run_here = {row.study_name for row in found}
-    superseded = [row for row in earlier if row.study_name in run_here]
-    kept = [row for row in earlier if row.study_name not in run_here]
+    run_here = {(row.study_name, row.experiment) for row in found}
+    superseded = [row for row in earlier if (row.study_name, row.experiment) in run_here]
+    kept = [row for row in earlier if (row.study_name, row.experiment) not in run_here]
     text = format_rows(sorted([*found, *kept], key=lambda row: row.key))
     rows = parse_rows(text, path)
     if not quiet:

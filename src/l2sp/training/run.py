@@ -109,7 +109,7 @@ def _start_file(cfg: TrainConfig) -> Path | None:
     weights = cfg.weights
     if weights.source == "source_run":
         _, source = source_of(cfg)
-        source.runtime.threads, source.runtime.device = cfg.runtime.threads, cfg.runtime.device
+        source.runtime.device = cfg.runtime.device
         return train(source, wait=True).weights
     return Path(cfg.paths.data) / weights.file if weights.source == "file" and weights.file else None
 
