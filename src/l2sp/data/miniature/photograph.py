@@ -14,7 +14,7 @@ from l2sp.data.miniature.scene import Camera, Placed, backdrop, box_of, compose
 from l2sp.data.miniature.shapes import box, capsule, ellipse
 from l2sp.data.miniature.species import Individual
 
-__all__ = ["Clutter", "Photo", "photograph"]
+__all__ = ["Clutter", "Photo", "photograph", "random_camera", "random_clutter", "random_light"]
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ def photograph(subject: Individual, rng: np.random.Generator, size: int, nuisanc
 
     ``size`` is the side of the square image in pixels.
     """
-    light = _light(rng)
+    light = random_light(rng)
     background = backdrop(rng, size, size, 0.3 + 0.7 * nuisance)
     behind = [_clutter(rng, size, front=False) for _ in range(rng.poisson(1.5 * nuisance))]
     hidden = rng.random() < 0.4 * nuisance
@@ -65,10 +65,10 @@ def photograph(subject: Individual, rng: np.random.Generator, size: int, nuisanc
     main = Placed(subject, _pose(subject, rng, size, nuisance), float(rng.uniform(0.1, 0.5)))
     picture = compose(background, [*behind, main, *before], light)
     mask = picture.full[len(behind)]
-    return Photo(_camera(rng, nuisance).shoot(picture.image, rng), mask, box_of(mask))
+    return Photo(random_camera(rng, nuisance).shoot(picture.image, rng), mask, box_of(mask))
 
 
-def _light(rng: np.random.Generator) -> tuple[float, float, float]:
+def random_light(rng: np.random.Generator) -> tuple[float, float, float]:
     """A direction of length 1, from above more often than from below."""
     around, high = rng.uniform(0, 2 * math.pi), rng.uniform(0.5, 0.95)
     flat = math.sqrt(1 - high * high)
@@ -91,13 +91,18 @@ def _pose(subject: Individual, rng: np.random.Generator, size: int, nuisance: fl
     )
 
 
-def _clutter(rng: np.random.Generator, size: int, *, front: bool) -> Placed:
+def random_clutter(rng: np.random.Generator) -> Clutter:
+    """A shape of no class, of any colour and texture."""
     hue = rng.random()
     colours = tuple(hsv(hue + d, rng.uniform(0.05, 0.7), rng.uniform(0.15, 0.9)) for d in (0.0, rng.uniform(-0.3, 0.3)))
     texture = Texture(
         PATTERNS[int(rng.integers(len(PATTERNS)))], rng.uniform(1.5, 5), rng.uniform(0, math.pi), rng.random()
     )
-    item = Clutter(int(rng.integers(3)), rng.uniform(0.4, 1.0), (colours[0], colours[1]), texture)
+    return Clutter(int(rng.integers(3)), rng.uniform(0.4, 1.0), (colours[0], colours[1]), texture)
+
+
+def _clutter(rng: np.random.Generator, size: int, *, front: bool) -> Placed:
+    item = random_clutter(rng)
     # In front only small things near the rim, so that an object is never hidden altogether.
     around = rng.uniform(0, 2 * math.pi)
     far = rng.uniform(0.34, 0.5) if front else rng.uniform(0.15, 0.6)
@@ -106,7 +111,8 @@ def _clutter(rng: np.random.Generator, size: int, *, front: bool) -> Placed:
     return Placed(item, Pose(x, y, scale, rng.uniform(0, math.pi)), float(rng.uniform(0, 0.35)))
 
 
-def _camera(rng: np.random.Generator, nuisance: float) -> Camera:
+def random_camera(rng: np.random.Generator, nuisance: float) -> Camera:
+    """A camera and its errors; ``nuisance`` >= 0 scales them."""
     warm, green = 0.1 * nuisance * rng.standard_normal(), 0.05 * nuisance * rng.standard_normal()
     return Camera(
         cast=(1 + warm, 1 + green, 1 - warm),
