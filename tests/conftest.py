@@ -10,9 +10,9 @@ from l2sp.data.miniature import ensure_world
 
 @pytest.fixture(scope="session")
 def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An artifacts folder with the tiny world in it."""
+    """An artifacts folder with the tiny world's objects in it."""
     root = tmp_path_factory.mktemp("artifacts")
-    ensure_world(root, "tiny")
+    ensure_world(root, "tiny", "objects")
     return root
 
 

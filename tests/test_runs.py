@@ -4,11 +4,13 @@ import json
 import multiprocessing as mp
 from pathlib import Path
 
+import pandas as pd
 import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from l2sp.config import ROOT, compose
 from l2sp.errors import UserError
 from l2sp.files import write_atomically
 from l2sp.plans import Planned
@@ -45,6 +47,21 @@ def test_a_changed_source_makes_another_run(smoke, monkeypatch: pytest.MonkeyPat
     other.optim.lr = 0.123
     monkeypatch.setattr(runs, "source_of", lambda cfg: ((), other))
     assert run_of(smoke()).fingerprint != before
+
+
+@pytest.mark.parametrize("reg", ["l2", "l2_sp"])
+def test_committed_results_are_of_the_runs_that_the_configuration_names(reg: str) -> None:
+    """Else every finished run would be refused as one of another configuration."""
+    rows = pd.read_csv(ROOT / "results" / "mini" / "rows.csv")
+    mine = rows[(rows.experiment == "dstl_cub200") & (rows.reg == reg) & rows.chosen & rows.study.isna()]
+    run = run_of(compose(["experiment=dstl_cub200", f"reg={reg}", "seed=0"]))
+    assert run.fingerprint[:12] in set(mine[mine.seed == 0].config)
+
+
+def test_part_of_the_world_is_what_a_run_sees(smoke) -> None:
+    one, other = run_of(smoke()), run_of(smoke("data.part=scenes"))
+    assert one.content["world_digest"] != other.content["world_digest"] and one.fingerprint != other.fingerprint
+    assert {**one.content, "world_digest": 0, "source_run": 0} == {**other.content, "world_digest": 0, "source_run": 0}
 
 
 def test_config_yaml_holds_identity_row_and_paper(smoke) -> None:

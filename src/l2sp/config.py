@@ -98,9 +98,13 @@ class OfficialCounts:
 
 @dataclass
 class DataConfig:
-    """A data set: its reader, the folder names it may have on disk, its official sizes, how to get it."""
+    """A data set: its reader, the folder names it may have on disk, its official sizes, how to get it.
+
+    `part`: the part of the miniature world that holds this set, where `scale.world` says that one is written.
+    """
 
     reader: str = MISSING
+    part: str = MISSING
     folders: list[str] = MISSING
     official: OfficialCounts | None = MISSING
     remedy: str = MISSING

@@ -215,7 +215,7 @@ def _content(cfg: TrainConfig) -> dict[str, Any]:
     if cfg.scale.world is not None:
         from l2sp.data.miniature import named_recipe
 
-        content["world_digest"] = named_recipe(cfg.scale.world).digest()
+        content["world_digest"] = named_recipe(cfg.scale.world, cfg.data.part).digest()
     if cfg.weights.source == "source_run":
         content["source_run"] = run_of(source_of(cfg)[1]).fingerprint
     return content

@@ -102,7 +102,7 @@ def _data_root(cfg: TrainConfig) -> Path:
         return Path(cfg.paths.data)
     from l2sp.data.miniature import ensure_world
 
-    return ensure_world(Path(cfg.paths.artifacts), cfg.scale.world)
+    return ensure_world(Path(cfg.paths.artifacts), cfg.scale.world, cfg.data.part)
 
 
 def _start_file(cfg: TrainConfig) -> Path | None:

@@ -1,11 +1,15 @@
-"""The miniature world: drawn images of made-up classes, on disk in the official layouts."""
+"""The miniature world: drawn images of made-up classes and scenes, on disk in the official layouts."""
 
-from l2sp.data.miniature.recipe import Recipe, SetRecipe, SourceRecipe, named_recipe
+from l2sp.data.miniature.parts import PARTS, named_recipe
+from l2sp.data.miniature.recipe import Recipe, SetRecipe, SourceRecipe
+from l2sp.data.miniature.scenes import SceneRecipe
 from l2sp.data.miniature.sheet import contact_sheet
 from l2sp.data.miniature.world import build_world, check_world, ensure_world
 
 __all__ = [
+    "PARTS",
     "Recipe",
+    "SceneRecipe",
     "SetRecipe",
     "SourceRecipe",
     "build_world",

@@ -1,13 +1,12 @@
-"""What a miniature world consists of: sizes, closeness of classes, seeds. No code depends on the numbers."""
+"""What the part of single objects consists of: sizes, closeness of classes, seeds. No code depends on the numbers."""
 
 from __future__ import annotations
 
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from l2sp.data.miniature.species import FAMILIES
 from l2sp.errors import UserError
@@ -60,12 +59,14 @@ def _targets() -> dict[str, SetRecipe]:
 
 @dataclass(frozen=True)
 class Recipe:
-    """A whole world.
+    """The source set and the target sets, one object an image.
 
     ``image_size``: side in pixels. ``variation``: how far an individual strays from its class's traits
     (standard deviation, traits lie in [-1, 1]). ``nuisance``: strength of pose, light, clutter and noise
     (1 as designed, 0 none). ``off_centre``: how far a target set lies from the middle of its family.
     """
+
+    part: ClassVar[str] = "objects"
 
     image_size: int = 96
     seed: int = 0
@@ -115,15 +116,3 @@ def _check(name: str, entry: SetRecipe) -> None:
         raise UserError(f"miniature recipe: {name}: spread {entry.spread} is outside (0, 1]")
     if bool(entry.val) != (name in ("flowers102", "aircraft")):
         raise UserError(f"miniature recipe: {name}: val must be > 0 for flowers102 and aircraft, and 0 elsewhere")
-
-
-def named_recipe(name: str) -> Recipe:
-    """The recipe that a configuration names (`scale.world`).
-
-    Raises:
-        UserError: there is no such recipe.
-    """
-    recipes: dict[str, Callable[[], Recipe]] = {"default": Recipe, "tiny": Recipe.tiny}
-    if name not in recipes:
-        raise UserError(f"scale.world={name}: use one of {', '.join(recipes)}")
-    return recipes[name]()

@@ -1,9 +1,8 @@
-"""Build the miniature world on disk, once, whole or not at all; recognise it and check it later."""
+"""Build a part of the miniature world on disk, once, whole or not at all; recognise it and check it later."""
 
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import multiprocessing
 import os
@@ -18,34 +17,31 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
 from tqdm import tqdm
 
-from l2sp.data.miniature.catalogue import Sample, draw_sample, groups
-from l2sp.data.miniature.layouts import Plan, annotate, plan
-from l2sp.data.miniature.recipe import Recipe, named_recipe
+from l2sp.data.miniature.parts import PARTS, Part, PartRecipe, named_recipe
+from l2sp.data.miniature.recipe import Recipe
 from l2sp.errors import UserError
 from l2sp.machine import cores
 
 __all__ = ["build_world", "check_world", "ensure_world"]
 
-_FEW = 400
-_CHUNK = 40
+_IMAGES = (".jpg", ".png")
+_FEW = 10
+"""So many chunks of work are worth more than one process."""
 
-Box = tuple[int, int, int, int]
 
+def ensure_world(artifacts: Path, name: str, part: str) -> Path:
+    """A part of a named world (`data.part`, `scale.world`) in its place under `artifacts`, built if it is not there.
 
-def ensure_world(artifacts: Path, name: str) -> Path:
-    """The world of a named recipe (`scale.world`) in its place under `artifacts`, built there if it is not.
-
-    Raises UserError for an unknown name, and as `build_world` does.
+    Raises UserError for an unknown name or part, and as `build_world` does.
     """
-    recipe = named_recipe(name)
+    recipe = named_recipe(name, part)
     return build_world(artifacts / "world" / recipe.digest(), recipe)
 
 
-def build_world(root: Path, recipe: Recipe | None = None, workers: int | None = None, verify: bool = False) -> Path:
-    """Write the world of ``recipe`` (default: ``Recipe()``) at ``root`` unless it is there; returns ``root``.
+def build_world(root: Path, recipe: PartRecipe | None = None, workers: int | None = None, verify: bool = False) -> Path:
+    """Write the part of ``recipe`` (default: ``Recipe()``) at ``root`` unless it is there; returns ``root``.
 
     It is built in a sibling folder and renamed at the end, so ``root`` is whole or absent, and of several
     processes that build at once one wins and the others use its result. A world already there is checked
@@ -81,7 +77,7 @@ def _sweep(root: Path) -> None:
             pass  # somebody else's, or not one of ours
 
 
-def check_world(root: Path, recipe: Recipe | None = None, *, verify: bool = False) -> None:
+def check_world(root: Path, recipe: PartRecipe | None = None, *, verify: bool = False) -> None:
     """Check the world at ``root``: recipe (if given), and every file present with its size, no image more.
 
     ``verify`` reads every file and compares its sha256.
@@ -102,8 +98,8 @@ def check_world(root: Path, recipe: Recipe | None = None, *, verify: bool = Fals
     for (digest, name), size in zip(rows, sizes, strict=True):
         if not _intact(root / name, size, digest if verify else None):
             raise _damaged(root, name)
-    images = sum(name.endswith(".jpg") for _, _, names in os.walk(root) for name in names)
-    if images != sum(name.endswith(".jpg") for _, name in rows):
+    images = sum(name.endswith(_IMAGES) for _, _, names in os.walk(root) for name in names)
+    if images != sum(name.endswith(_IMAGES) for _, name in rows):
         raise UserError(f"{root}: images were added to the miniature world; delete the folder and build it again")
 
 
@@ -141,7 +137,7 @@ def _occupied(root: Path) -> bool:
     return any(root.iterdir())
 
 
-def _publish(draft: Path, root: Path, recipe: Recipe) -> None:
+def _publish(draft: Path, root: Path, recipe: PartRecipe) -> None:
     """Rename the finished draft; if another process was faster, use its world."""
     try:
         draft.rename(root)
@@ -151,24 +147,24 @@ def _publish(draft: Path, root: Path, recipe: Recipe) -> None:
         check_world(root, recipe)
 
 
-def _write(draft: Path, recipe: Recipe, workers: int | None) -> None:
-    plans = {group: plan(recipe, group) for group in groups(recipe)}
-    paths: Plan = {sample: path for part in plans.values() for sample, path in part.items()}
-    for folder in sorted({Path(path).parent for path in paths.values()}):
-        (draft / folder).mkdir(parents=True, exist_ok=True)
-    boxes: dict[Sample, Box] = {}
+def _write(draft: Path, recipe: PartRecipe, workers: int | None) -> None:
+    part = PARTS[recipe.part]
+    paths = part.plan(recipe)
+    notes: dict[Any, Any] = {}
     sums: dict[str, tuple[str, int]] = {}
-    for sample, box, digest, size in _render_all(draft, recipe, paths, workers):
-        boxes[sample] = box
-        sums[paths[sample]] = (digest, size)
-    for group, part in plans.items():
-        for name in annotate(recipe, group, draft, part, boxes):
-            content = (draft / name).read_bytes()
-            sums[name] = (hashlib.sha256(content).hexdigest(), len(content))
+    for job, note, written in _render_all(draft, recipe, paths, workers):
+        notes[job] = note
+        sums |= written
+    for name in part.annotate(recipe, draft, paths, notes):
+        sums[name] = _sum((draft / name).read_bytes())
     _seal(draft, recipe, sums)
 
 
-def _seal(draft: Path, recipe: Recipe, sums: dict[str, tuple[str, int]]) -> None:
+def _sum(content: bytes) -> tuple[str, int]:
+    return hashlib.sha256(content).hexdigest(), len(content)
+
+
+def _seal(draft: Path, recipe: PartRecipe, sums: dict[str, tuple[str, int]]) -> None:
     names = sorted(sums)
     text = "".join(f"{sums[name][0]}  {name}\n" for name in names)
     (draft / "checksums.txt").write_text(text, encoding="utf-8")
@@ -181,24 +177,24 @@ def _seal(draft: Path, recipe: Recipe, sums: dict[str, tuple[str, int]]) -> None
     (draft / "world.json").write_text(json.dumps(facts) + "\n", encoding="utf-8")
 
 
-Rendered = tuple[Sample, Box, str, int]
+Jobs = list[tuple[Any, str]]
+Rendered = tuple[Any, Any, dict[str, tuple[str, int]]]
+"""A job, what it leaves for the annotations, and the sha256 and size of each file that it wrote."""
 
 
-def _render_all(draft: Path, recipe: Recipe, paths: Plan, workers: int | None) -> Iterator[Rendered]:
-    """Draw and write every image; yields sample, box, sha256 and size in the order of ``paths``."""
-    jobs = list(paths.items())
+def _render_all(draft: Path, recipe: PartRecipe, paths: dict[Any, str], workers: int | None) -> Iterator[Rendered]:
+    """Draw and write every image, in the order of ``paths``."""
+    jobs, part = list(paths.items()), PARTS[recipe.part]
     count = workers if workers is not None else cores()
-    chunks = [jobs[k : k + _CHUNK] for k in range(0, len(jobs), _CHUNK)]
+    chunks = [jobs[k : k + part.chunk] for k in range(0, len(jobs), part.chunk)]
     work = partial(_render_chunk, draft, recipe)
-    with tqdm(total=len(jobs), desc="miniature world", unit="image", disable=None) as bar:
-        for part in _each(work, chunks, 1 if workers is None and len(jobs) < _FEW else count):
-            bar.update(len(part))
-            yield from part
+    with tqdm(total=len(jobs), desc=f"miniature {recipe.part}", unit="image", disable=None) as bar:
+        for done in _each(work, chunks, 1 if workers is None and len(chunks) < _FEW else count):
+            bar.update(len(done))
+            yield from done
 
 
-def _each(
-    work: partial[list[Rendered]], chunks: list[list[tuple[Sample, str]]], workers: int
-) -> Iterable[list[Rendered]]:
+def _each(work: partial[list[Rendered]], chunks: list[Jobs], workers: int) -> Iterable[list[Rendered]]:
     if workers <= 1:
         yield from map(work, chunks)
         return
@@ -223,14 +219,14 @@ def _die_with(parent: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _render_chunk(draft: Path, recipe: Recipe, jobs: list[tuple[Sample, str]]) -> list[Rendered]:
-    return [_render(draft, recipe, sample, path) for sample, path in jobs]
+def _render_chunk(draft: Path, recipe: PartRecipe, jobs: Jobs) -> list[Rendered]:
+    part = PARTS[recipe.part]
+    return [_render(draft, part, recipe, job, path) for job, path in jobs]
 
 
-def _render(draft: Path, recipe: Recipe, sample: Sample, path: str) -> Rendered:
-    photo = draw_sample(recipe, sample)
-    buffer = io.BytesIO()
-    Image.fromarray(photo.image).save(buffer, "JPEG", quality=recipe.quality, subsampling=0)
-    content = buffer.getvalue()
-    (draft / path).write_bytes(content)
-    return sample, photo.box, hashlib.sha256(content).hexdigest(), len(content)
+def _render(draft: Path, part: Part, recipe: PartRecipe, job: Any, path: str) -> Rendered:
+    files, note = part.render(recipe, job, path)
+    for name, content in files.items():
+        (draft / name).parent.mkdir(parents=True, exist_ok=True)
+        (draft / name).write_bytes(content)
+    return job, note, {name: _sum(content) for name, content in files.items()}
