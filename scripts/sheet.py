@@ -1,4 +1,4 @@
-"""Draws a contact sheet of the miniature world, which is written first if it is not there."""
+"""Draws a contact sheet of the miniature world, whose parts are written first if they are not there."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from l2sp.cli import one_line_errors
-from l2sp.data.miniature import contact_sheet, ensure_world
+from l2sp.data.miniature import PARTS, contact_sheet, ensure_world
 
 
 def main() -> None:
@@ -17,7 +17,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("artifacts/sheet.png"), help="the picture")
     parser.add_argument("--per-set", type=int, default=14, help="images in a row")
     args = parser.parse_args()
-    contact_sheet(ensure_world(args.artifacts, args.world), args.out, args.per_set)
+    worlds = {part: ensure_world(args.artifacts, args.world, part) for part in PARTS}
+    contact_sheet(worlds, args.out, args.per_set)
     print(args.out)
 
 

@@ -10,11 +10,13 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+from PIL import Image
 
 from l2sp import limits
 from l2sp.config import CONFIGS, compose
-from l2sp.data.miniature import PARTS, build_world, check_world, ensure_world, named_recipe, parts
+from l2sp.data.miniature import PARTS, build_world, check_world, contact_sheet, ensure_world, named_recipe, parts
 from l2sp.data.miniature.parts import Part
+from l2sp.data.miniature.sheet import STRIPS
 from l2sp.errors import UserError
 
 
@@ -90,3 +92,17 @@ def test_configuration_knows_the_parts() -> None:
         assert cfg.data.part in PARTS
     with pytest.raises(UserError, match=r"data\.part=films: give one of"):
         compose(["experiment=dstl_cub200", "data.part=films"])
+
+
+def test_contact_sheet_shows_every_part(tmp_path: Path) -> None:
+    assert set(STRIPS) == set(PARTS)
+    worlds = {part: ensure_world(tmp_path, "tiny", part) for part in PARTS}
+    sizes = {}
+    for name, shown in {"objects": ["objects"], "scenes": ["scenes"], "both": list(PARTS)}.items():
+        contact_sheet({part: worlds[part] for part in shown}, tmp_path / "deep" / f"{name}.png", per_set=4)
+        with Image.open(tmp_path / "deep" / f"{name}.png") as sheet:
+            sizes[name] = sheet.size
+            assert len(sheet.convert("RGB").getcolors(sheet.width * sheet.height)) > 1000
+    assert sizes["both"][1] == sizes["objects"][1] + sizes["scenes"][1]
+    with pytest.raises(UserError, match="no whole miniature world"):
+        contact_sheet({"scenes": tmp_path}, tmp_path / "none.png")

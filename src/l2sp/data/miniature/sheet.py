@@ -1,26 +1,29 @@
-"""A contact sheet of a world: what its images look like, set by set."""
+"""A contact sheet of a world: what its images look like, part by part and set by set."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from PIL import Image, ImageDraw
 
 from l2sp.data.miniature.catalogue import Sample, family_of
+from l2sp.data.miniature.context import LABELS, palette
 from l2sp.data.miniature.layouts import plan
 from l2sp.data.miniature.recipe import Recipe, SetRecipe, SourceRecipe
+from l2sp.data.miniature.scenes import FOLDER
 from l2sp.data.miniature.species import FAMILIES
 from l2sp.data.miniature.world import check_world
 from l2sp.errors import UserError
 
-__all__ = ["contact_sheet", "recipe_of"]
+__all__ = ["STRIPS", "contact_sheet", "recipe_of"]
 
-_MARGIN, _GAP = 150, 3
+_MARGIN, _GAP, _LEGEND = 150, 3, 46
 
 
 def recipe_of(root: Path) -> Recipe:
-    """The recipe that the world at ``root`` was built from; raises UserError if there is no such world."""
+    """The recipe of the objects at ``root``; raises UserError if there are none."""
     check_world(root)
     facts = json.loads((root / "world.json").read_text(encoding="utf-8"))["recipe"]
     try:
@@ -33,13 +36,29 @@ def recipe_of(root: Path) -> Recipe:
         ) from None
 
 
-def contact_sheet(root: Path, path: Path, per_set: int = 12) -> None:
-    """Draw the world at ``root`` as one picture at ``path`` (format by its ending).
+def contact_sheet(worlds: Mapping[str, Path], path: Path, per_set: int = 12) -> None:
+    """Draw the parts of a world, which lie at ``worlds``, as one picture at ``path`` (format by its ending).
 
-    A row for each source family (``per_set`` images, two of each class) and two rows for each target set:
-    training images of as many classes, one class a column, so that neighbours can be compared.
+    Raises UserError if a part is missing or damaged there.
     """
-    recipe = recipe_of(Path(root))
+    strips = [STRIPS[part](Path(root), per_set) for part, root in worlds.items()]
+    sheet = Image.new("RGB", (max(s.width for s in strips), sum(s.height for s in strips)), "white")
+    top = 0
+    for strip in strips:
+        sheet.paste(strip, (0, top))
+        top += strip.height
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sheet.save(path)
+
+
+def _objects(root: Path, per_set: int) -> Image.Image:
+    """A row for each source family and two rows for each target set.
+
+    A family's row has ``per_set`` images, two of each class; a set's rows have training images of as many classes,
+    one class a column, so that neighbours can be compared.
+    """
+    recipe = recipe_of(root)
     rows = [*_source_rows(recipe, per_set), *_target_rows(recipe, per_set)]
     files = {group: plan(recipe, group) for group in ("source", *recipe.targets)}
     cell = recipe.image_size + _GAP
@@ -48,11 +67,50 @@ def contact_sheet(root: Path, path: Path, per_set: int = 12) -> None:
     for k, (label, samples) in enumerate(rows):
         pen.text((6, k * cell + cell // 2 - 8), label, fill="black")
         for j, sample in enumerate(samples):
-            with Image.open(Path(root) / files[sample.group][sample]) as image:
+            with Image.open(root / files[sample.group][sample]) as image:
                 sheet.paste(image, (_MARGIN + j * cell, k * cell + _GAP))
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    sheet.save(path)
+    return sheet
+
+
+def _scenes(root: Path, per_set: int) -> Image.Image:
+    """Scenes above their label maps, two rows of each split, and a legend of the classes."""
+    check_world(root)
+    rows = [(split, ids[k : k + per_set]) for split, ids in _ids(root).items() for k in (0, per_set)]
+    rows = [(split, ids) for split, ids in rows if ids]
+    with Image.open(root / FOLDER / "JPEGImages" / f"{rows[0][1][0]}.jpg") as first:
+        wide, high = first.width + _GAP, 2 * first.height + 3 * _GAP
+    sheet = Image.new("RGB", (_MARGIN + per_set * wide, len(rows) * high + _LEGEND), "white")
+    pen = ImageDraw.Draw(sheet)
+    for k, (split, ids) in enumerate(rows):
+        pen.text((6, k * high + high // 2 - 8), f"scenes: {split}\nabove their labels", fill="black")
+        for j, name in enumerate(ids):
+            left, top = _MARGIN + j * wide, k * high + _GAP
+            for folder, ending, down in (("JPEGImages", "jpg", 0), ("SegmentationClassContext", "png", high // 2)):
+                with Image.open(root / FOLDER / folder / f"{name}.{ending}") as image:
+                    sheet.paste(image.convert("RGB"), (left, top + down))
+    _legend(pen, root, sheet.width, len(rows) * high)
+    return sheet
+
+
+def _ids(root: Path) -> dict[str, list[str]]:
+    folder = root / FOLDER / "ImageSets" / "SegmentationContext"
+    return {split: (folder / f"{split}.txt").read_text(encoding="utf-8").split() for split in ("train", "val")}
+
+
+def _legend(pen: ImageDraw.ImageDraw, root: Path, width: int, top: int) -> None:
+    """Each class in the colour of its labels, in two lines."""
+    colours, values = palette(), {"unlabelled": 0, **LABELS}
+    names = ["unlabelled", *(root / FOLDER / "classes.txt").read_text(encoding="utf-8").split()]
+    columns = -(-len(names) // 2)
+    for k, name in enumerate(names):
+        left, down = _MARGIN + (k % columns) * (width - _MARGIN) // columns, top + 6 + 18 * (k // columns)
+        value = values[name]
+        pen.rectangle((left, down, left + 14, down + 12), fill=colours[3 * value : 3 * value + 3])
+        pen.text((left + 18, down), name, fill="black")
+
+
+STRIPS: Mapping[str, Callable[[Path, int], Image.Image]] = {"objects": _objects, "scenes": _scenes}
+"""How each part of the world is shown."""
 
 
 def _source_rows(recipe: Recipe, per_set: int) -> list[tuple[str, list[Sample]]]:
