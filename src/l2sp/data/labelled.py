@@ -1,21 +1,43 @@
-"""Labelled images as every reader returns them, and what can be done with them before an image is opened."""
+"""Labelled images as every reader returns them, and what can be done with data before an image is opened.
+
+What does not depend on the kind of label (`check_counts`, `check_listed`, `digest`, `divide`) serves every kind.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
+from typing import Protocol
 
 from l2sp.data.release import Release
 from l2sp.data.seeding import permutation
 from l2sp.errors import UserError
 
-__all__ = ["Classification", "Split", "assemble", "check_counts", "digest", "hold_out"]
+__all__ = [
+    "Classification", "DataSet", "Split", "assemble", "check_counts", "check_listed", "digest", "divide", "hold_out"
+]  # fmt: skip
 
 logger = logging.getLogger(__name__)
+
+
+class DataSet(Protocol):
+    """What a data set of any kind tells of itself."""
+
+    @property
+    def name(self) -> str:
+        """Its key among the readers."""
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """Numbers of things by name, at least of the items of each part ("train", "test")."""
+
+    def facts(self, root: Path) -> Iterable[str]:
+        """Lines, in any order, of all that a run sees of it; paths in them are below `root`."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +64,17 @@ class Classification:
     train: Split
     test: Split
 
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """Numbers of classes and of images by part."""
+        return {"classes": len(self.classes), "train": len(self.train), "test": len(self.test)}
+
+    def facts(self, root: Path) -> Iterable[str]:
+        """Part, label, path below `root` and size in bytes of every image."""
+        for part, split in (("train", self.train), ("test", self.test)):
+            for path, label in zip(split.paths, split.labels, strict=True):
+                yield f"{part} {label} {path.relative_to(root).as_posix()} {path.stat().st_size}"
+
 
 def assemble(
     name: str,
@@ -56,12 +89,7 @@ def assemble(
     that only the test part has, which are kept: dropping them would flatter the accuracy.
     Raises UserError if a part is empty or an image is listed twice (in both parts, it would leak).
     """
-    for part, samples in (("training", train), ("test", test)):
-        if not samples:
-            raise release.error("", f"has no {part} image")
-    repeated, times = Counter(path for path, _ in (*train, *test)).most_common(1)[0]
-    if times > 1:
-        raise release.error(repeated, f"is listed {times} times in train and test together")
+    check_listed(release, {"training": [path for path, _ in train], "test": [path for path, _ in test]})
     present = sorted({label for _, label in (*train, *test)})
     dense = {label: position for position, label in enumerate(present)}
     if len(present) < len(names):
@@ -83,45 +111,59 @@ def assemble(
     return Classification(name, tuple(names[label] for label in present), *parts)
 
 
+def check_listed(release: Release, parts: Mapping[str, Sequence[Path]]) -> None:
+    """Raise UserError if a part lists no file, or if a file is listed twice (in two parts, it would leak)."""
+    for part, paths in parts.items():
+        if not paths:
+            raise release.error("", f"has no {part} image")
+    repeated, times = Counter(chain.from_iterable(parts.values())).most_common(1)[0]
+    if times > 1:
+        raise release.error(repeated, f"is listed {times} times in {' and '.join(parts)} together")
+
+
 def hold_out(split: Split, fraction: float, seed: int) -> tuple[Split, Split]:
     """Divide a training split into (kept, held out), stratified by class; both keep the order of `split`.
 
-    Of a class with n images round(fraction * n) are held out, but at least one (if n >= 2) and at most n - 1.
-    A pure function of its arguments (docs: protocol 8, rows 22 and 25).
-    Raises UserError unless 0 < fraction < 1.
+    See `divide` (docs: protocol 8, rows 22 and 25). Raises UserError unless 0 < fraction < 1.
     """
-    if not 0 < fraction < 1:
-        raise UserError(f"the fraction held out must lie between 0 and 1, found {fraction}")
     members: dict[int, list[int]] = {}
     for index, label in enumerate(split.labels):
         members.setdefault(label, []).append(index)
+    kept, held = divide(members, fraction, seed)
+    return _select(split, kept), _select(split, held)
+
+
+def divide(groups: Mapping[int, Sequence[int]], fraction: float, seed: int) -> tuple[list[int], list[int]]:
+    """Divide the indices of disjoint groups into (kept, held out), both ascending.
+
+    Of a group of n round(fraction * n) are held out, but at least one (if n >= 2) and at most n - 1.
+    A pure function of its arguments. Raises UserError unless 0 < fraction < 1.
+    """
+    if not 0 < fraction < 1:
+        raise UserError(f"the fraction held out must lie between 0 and 1, found {fraction}")
     held: set[int] = set()
-    for label, indices in members.items():
+    for key, indices in groups.items():
         count = min(max(1, round(fraction * len(indices))), len(indices) - 1)
-        held.update(indices[position] for position in permutation(len(indices), seed, label)[:count])
-    return _select(split, [i for i in range(len(split)) if i not in held]), _select(split, sorted(held))
+        held.update(indices[position] for position in permutation(len(indices), seed, key)[:count])
+    return sorted(set(chain.from_iterable(groups.values())) - held), sorted(held)
 
 
 def _select(split: Split, indices: Sequence[int]) -> Split:
     return Split(tuple(split.paths[i] for i in indices), tuple(split.labels[i] for i in indices))
 
 
-def digest(data: Classification, root: Path) -> str:
-    """sha256 (hex) of what a run sees of a data set: part, label, path below `root` and size of every image."""
-    lines = sorted(
-        f"{part} {label} {path.relative_to(root).as_posix()} {path.stat().st_size}"
-        for part, split in (("train", data.train), ("test", data.test))
-        for path, label in zip(split.paths, split.labels, strict=True)
-    )
-    return hashlib.sha256("\n".join(lines).encode()).hexdigest()
+def digest(data: DataSet, root: Path) -> str:
+    """sha256 (hex) of what a run sees of a data set: its facts, such as label, path and size of every image."""
+    return hashlib.sha256("\n".join(sorted(data.facts(root))).encode()).hexdigest()
 
 
-def check_counts(found: Classification, official: Mapping[str, int]) -> str | None:
-    """Compare with the official numbers, {"classes", "train", "test"} (docs: protocol 3.5).
+def check_counts(found: DataSet, official: Mapping[str, int]) -> str | None:
+    """Compare with the official numbers, by the names of `found.counts` (docs: protocol 3.5, 1.6).
 
     Returns a line that says how `found` differs (a subset is fine, but must not pass for the whole), or None.
+    Raises ValueError for a name that `found` does not count.
     """
-    counts = {"classes": len(found.classes), "train": len(found.train), "test": len(found.test)}
+    counts = found.counts
     unknown = sorted(set(official) - set(counts))
     if unknown:
         raise ValueError(f"official counts of unknown things: {unknown}")

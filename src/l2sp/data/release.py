@@ -102,19 +102,35 @@ class Release:
 
     def mat(self, file: str, variable: str) -> np.ndarray[Any, Any]:
         """Read one variable of a MATLAB file (version 7 or older) as a flat array of at least one element."""
+        values = np.atleast_1d(self._variable(file, variable, squeeze=True)).ravel()
+        if not values.size:
+            raise self.error(file, f"variable {variable!r} is empty")
+        return values
+
+    def matrix(self, file: str, variable: str) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """Read one variable of a MATLAB file as int64 (H, W), both >= 1, of values >= 0.
+
+        Floats with a whole value pass, as MATLAB stores most numbers so.
+        """
+        values = np.asarray(self._variable(file, variable, squeeze=False))
+        if values.ndim != 2 or values.dtype.kind not in "uif" or not values.size:
+            raise self.error(file, f"variable {variable!r} is no matrix of numbers")
+        # The bound keeps what follows inside int64; NaN fails every comparison.
+        if not ((values >= 0) & (values < 2**31) & (values == np.floor(values))).all():
+            raise self.error(file, f"variable {variable!r} holds something else than whole numbers")
+        return values.astype(np.int64)
+
+    def _variable(self, file: str, variable: str, squeeze: bool) -> Any:
         path = self.root / file
         if not path.is_file():
             raise self.error(file, "no such file")
         try:
-            content = scipy.io.loadmat(path, squeeze_me=True, variable_names=[variable])
+            content = scipy.io.loadmat(path, squeeze_me=squeeze, variable_names=[variable])
         except Exception as error:  # scipy raises a dozen unrelated classes on a damaged file
             raise self.error(file, f"is not a readable MATLAB file ({type(error).__name__})") from None
         if variable not in content:
             raise self.error(file, f"has no variable {variable!r}")
-        values = np.atleast_1d(content[variable]).ravel()
-        if not values.size:
-            raise self.error(file, f"variable {variable!r} is empty")
-        return values
+        return content[variable]
 
     def whole_numbers(self, file: str, variable: str, values: Iterable[Any]) -> list[int]:
         """Return `values` of a MATLAB variable as integers >= 0; floats with a whole value pass."""
