@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -30,6 +31,8 @@ __all__ = [
 ]
 
 Transform = Callable[[Tensor], Tensor]
+T = TypeVar("T")
+R = TypeVar("R")
 
 _ATTEMPTS = 100  # as slim gives its op before it takes the whole image
 
@@ -77,16 +80,16 @@ def eval_transform(
     return composed
 
 
-def seeded(transform: Transform, image: Tensor, *key: int) -> Tensor:
-    """Return transform(image) with torch's CPU generator seeded from `key` alone; puts its state back.
+def seeded(transform: Callable[[T], R], item: T, *key: int) -> R:
+    """Return transform(item) with torch's CPU generator seeded from `key` alone; puts its state back.
 
-    So an image's augmentation does not depend on what ran before, in whichever process.
+    So an item's augmentation does not depend on what ran before, in whichever process.
     """
     generator = torch.default_generator  # torch.manual_seed also visits every accelerator: 0.2 ms a call
     state = generator.get_state()
     generator.manual_seed(derive_seed(*key))
     try:
-        return transform(image)
+        return transform(item)
     finally:
         generator.set_state(state)
 
