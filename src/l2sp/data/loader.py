@@ -2,22 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from typing import Generic, Protocol, TypeVar
 
 import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from l2sp.data.images import ImageCache
+from l2sp.data.images import ImageCache, MapCache, Pair
 from l2sp.data.labelled import Split
 from l2sp.data.seeding import permutation
+from l2sp.data.segmentation import Maps
 from l2sp.data.transforms import Transform, seeded
 from l2sp.errors import UserError
 
-__all__ = ["Batch", "CachedImages", "StepSampler", "eval_batches", "steps_per_epoch", "train_batches"]
+__all__ = [
+    "Batch", "CachedImages", "CachedMaps", "Items", "StepSampler", "collate_labels", "collate_maps", "collate_single",
+    "eval_batches", "steps_per_epoch", "train_batches",
+]  # fmt: skip
 
 Batch = tuple[Tensor, Tensor]
 Key = tuple[int, int]
+T = TypeVar("T")
+R = TypeVar("R")
+T_co = TypeVar("T_co", covariant=True)
+Collate = Callable[[list[T]], Batch]
+
+
+class Items(Protocol[T_co]):
+    """What batches are made of: items by key (epoch, index), each a pure function of its key."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, key: Key, /) -> T_co: ...
 
 
 class CachedImages(Dataset[tuple[Tensor, int]]):
@@ -40,11 +58,35 @@ class CachedImages(Dataset[tuple[Tensor, int]]):
 
     def __getitem__(self, key: Key) -> tuple[Tensor, int]:
         """Raises UserError if the image cannot be decoded."""
-        epoch, index = key
+        index = key[1]
         image = self.cache.load(self.split.paths[index])
-        if self.seed is None:
-            return self.transform(image), self.split.labels[index]
-        return seeded(self.transform, image, self.seed, epoch, index), self.split.labels[index]
+        return _transformed(self.transform, image, self.seed, key), self.split.labels[index]
+
+
+class CachedMaps(Dataset[Pair]):
+    """The images and maps of a part by key (epoch, index): transform((image, map)).
+
+    `cache` decodes, and keeps what fits. `transform`: of `l2sp.data.joint`; `seed` as of `CachedImages`.
+    """
+
+    def __init__(self, maps: Maps, transform: Callable[[Pair], Pair], cache: MapCache, seed: int | None = None) -> None:
+        self.maps = maps
+        self.transform = transform
+        self.cache = cache
+        self.seed = seed
+
+    def __len__(self) -> int:
+        return len(self.maps)
+
+    def __getitem__(self, key: Key) -> Pair:
+        """Raises UserError if a file cannot be decoded, or if the map is not of the image's size."""
+        index = key[1]
+        pair = self.cache.load((self.maps.images[index], self.maps.maps[index]))
+        return _transformed(self.transform, pair, self.seed, key)
+
+
+def _transformed(transform: Callable[[T], R], item: T, seed: int | None, key: Key) -> R:
+    return transform(item) if seed is None else seeded(transform, item, seed, *key)
 
 
 class StepSampler(Sampler[list[Key]]):
@@ -78,58 +120,91 @@ def steps_per_epoch(size: int, batch_size: int) -> int:
 
 
 def train_batches(
-    split: Split,
-    transform: Transform,
+    items: Items[T],
+    collate: Collate[T],
     batch_size: int,
     seed: int,
     start_step: int,
     total_steps: int,
     workers: int = 0,
-    cache: ImageCache | None = None,
 ) -> Iterator[Batch]:
     """Return the batches of steps start_step .. total_steps - 1, the same for any start and any `workers`.
 
-    A batch: images float32 (N, 3, size, size) in channels_last memory, labels int64 (N,).
-    Raises UserError for settings out of range, at once, and for an image that cannot be decoded, at its step.
+    `collate` makes one batch of a list of items: `collate_labels` or `collate_maps`. `seed` is that of the
+    order; the items have their own. Raises UserError for settings out of range, at once, and what the items
+    raise, at its step.
     """
-    _check(split, batch_size, workers)
+    _check(items, batch_size, workers)
     if not 0 <= start_step <= total_steps:
         raise UserError(f"the first step must lie in 0..{total_steps}, found {start_step}")
-    sampler = StepSampler(len(split), batch_size, seed, start_step, total_steps)
-    return _batches(CachedImages(split, transform, seed, cache), sampler, workers)
+    sampler = StepSampler(len(items), batch_size, seed, start_step, total_steps)
+    return _batches(items, collate, sampler, workers)
 
 
-def eval_batches(
-    split: Split, transform: Transform, batch_size: int, workers: int = 0, cache: ImageCache | None = None
-) -> Iterator[Batch]:
-    """Return every image of the split once, in order; the last batch may be smaller. See `train_batches`."""
-    _check(split, batch_size, workers)
+def eval_batches(items: Items[T], collate: Collate[T], batch_size: int, workers: int = 0) -> Iterator[Batch]:
+    """Return every item once, in order; the last batch may be smaller. See `train_batches`.
+
+    Items of different sizes: batch_size=1 and `collate_single`.
+    """
+    _check(items, batch_size, workers)
+    size = len(items)
     keys = [
-        [(0, index) for index in range(first, min(first + batch_size, len(split)))]
-        for first in range(0, len(split), batch_size)
+        [(0, index) for index in range(first, min(first + batch_size, size))] for first in range(0, size, batch_size)
     ]
-    return _batches(CachedImages(split, transform, None, cache), keys, workers)
+    return _batches(items, collate, keys, workers)
 
 
-class _Relay(Dataset[tuple[Tensor, int] | UserError]):
+def collate_labels(items: Sequence[tuple[Tensor, int]]) -> Batch:
+    """Images (C, H, W) and their labels to (N, C, H, W) in channels_last memory and int64 (N,)."""
+    return _stacked([image for image, _ in items]), torch.tensor([label for _, label in items])
+
+
+def collate_maps(items: Sequence[Pair]) -> Batch:
+    """Images (C, H, W) and maps (H, W), all of one size, to (N, C, H, W) in channels_last and int64 (N, H, W)."""
+    return _stacked([image for image, _ in items]), torch.stack([labels for _, labels in items]).long()
+
+
+def collate_single(items: Sequence[Pair]) -> Batch:
+    """The only item of its batch, as it is: no dimension for the batch, no change of type."""
+    (item,) = items
+    return item
+
+
+def _stacked(images: list[Tensor]) -> Tensor:
+    channels, height, width = images[0].shape
+    shape = (len(images), channels, height, width)
+    batch = torch.empty(shape, dtype=images[0].dtype, memory_format=torch.channels_last)
+    return torch.stack(images, out=batch)
+
+
+class _Relay(Dataset[T | UserError], Generic[T]):
     """Hands a UserError over as an item: raised in a worker it would come back wrapped in a traceback."""
 
-    def __init__(self, images: CachedImages) -> None:
-        self.images = images
+    def __init__(self, items: Items[T]) -> None:
+        self.items = items
 
-    def __getitem__(self, key: Key) -> tuple[Tensor, int] | UserError:
+    def __getitem__(self, key: Key) -> T | UserError:
         try:
-            return self.images[key]
+            return self.items[key]
         except UserError as error:
             return error
 
 
-def _batches(images: CachedImages, keys: Iterable[list[Key]], workers: int) -> Iterator[Batch]:
+def _relayed(collate: Collate[T], items: list[T | UserError]) -> Batch | UserError:
+    good: list[T] = []
+    for item in items:
+        if isinstance(item, UserError):
+            return item
+        good.append(item)
+    return collate(good)
+
+
+def _batches(items: Items[T], collate: Collate[T], keys: Iterable[list[Key]], workers: int) -> Iterator[Batch]:
     loader = DataLoader(
-        _Relay(images),
+        _Relay(items),
         batch_sampler=keys,
         num_workers=workers,
-        collate_fn=_collate,
+        collate_fn=partial(_relayed, collate),
         generator=torch.Generator(),  # otherwise the loader draws a seed from the global one
     )
     for batch in loader:
@@ -138,22 +213,8 @@ def _batches(images: CachedImages, keys: Iterable[list[Key]], workers: int) -> I
         yield batch
 
 
-def _collate(items: list[tuple[Tensor, int] | UserError]) -> Batch | UserError:
-    images: list[Tensor] = []
-    labels: list[int] = []
-    for item in items:
-        if isinstance(item, UserError):
-            return item
-        images.append(item[0])
-        labels.append(item[1])
-    channels, height, width = images[0].shape
-    shape = (len(images), channels, height, width)
-    batch = torch.empty(shape, dtype=images[0].dtype, memory_format=torch.channels_last)
-    return torch.stack(images, out=batch), torch.tensor(labels)
-
-
-def _check(split: Split, batch_size: int, workers: int) -> None:
-    if not len(split):
+def _check(items: Items[T], batch_size: int, workers: int) -> None:
+    if not len(items):
         raise UserError("there is no image to make batches of")
     if batch_size < 1:
         raise UserError(f"the batch size must be at least 1, found {batch_size}")

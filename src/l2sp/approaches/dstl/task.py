@@ -25,7 +25,7 @@ from l2sp.approaches.weights import Start, apply_start, load_start
 from l2sp.config import TrainConfig
 from l2sp.data.classification import Classification, Split, check_counts, digest, find_root, hold_out, read
 from l2sp.data.images import ImageCache
-from l2sp.data.loader import eval_batches, steps_per_epoch, train_batches
+from l2sp.data.loader import CachedImages, collate_labels, eval_batches, steps_per_epoch, train_batches
 from l2sp.data.transforms import eval_transform, train_transform
 from l2sp.errors import UserError
 from l2sp.metrics import correct
@@ -101,15 +101,9 @@ class DSTL:
             antialias=augment.antialias,
         )
         cfg = self._cfg
+        items = CachedImages(self._splits["train"], transform, cfg.seed, self._cache)
         return train_batches(
-            self._splits["train"],
-            transform,
-            cfg.optim.batch_size,
-            cfg.seed,
-            first,
-            last,
-            workers=cfg.runtime.workers,
-            cache=self._cache,
+            items, collate_labels, cfg.optim.batch_size, cfg.seed, first, last, workers=cfg.runtime.workers
         )
 
     def loss(self, batch: Batch) -> Tensor:
@@ -132,13 +126,11 @@ class DSTL:
             antialias=protocol.augment.antialias,
         )
         part, hits = self._splits[split], 0
+        cache = self._cache if split == "train" else ImageCache(protocol.cache_size, limit_bytes=0)
+        items = CachedImages(part, transform, cache=cache)
         self.model.eval()
         for images, labels in eval_batches(
-            part,
-            transform,
-            self._cfg.evaluate.batch_size,
-            workers=self._cfg.runtime.workers,
-            cache=self._cache if split == "train" else ImageCache(protocol.cache_size, limit_bytes=0),
+            items, collate_labels, self._cfg.evaluate.batch_size, workers=self._cfg.runtime.workers
         ):
             logits, _ = logits_of(self.model(images.to(self._device)))
             hits += correct(logits, labels.to(self._device))
