@@ -32,6 +32,7 @@ ALLOWED = {
     "plans": {"errors", "config", "runs"},
     "runner": {"errors", "machine", "config", "runs", "plans", "approaches", "training", "cli"},
     "campaign": {"errors", "config", "plans", "approaches", "runner", "report"},
+    "describe": {"errors", "machine", "config", "approaches", "training"},
     "cli": {"errors", "config", "runs"},
 }
 

@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 
 from l2sp.errors import UserError
 
-__all__ = ["GENERAL", "Limit", "at_least", "check", "one_of", "pair", "span", "triple"]
+__all__ = ["GENERAL", "Limit", "at_least", "check", "each", "one_of", "pair", "span", "triple"]
 
 Limit = tuple[Callable[[Any], bool], str]
 """A predicate, and in words what it asks for."""
@@ -43,6 +43,11 @@ def one_of(*options: str) -> Limit:
 def pair(low: float, high: float) -> Limit:
     """Two numbers, low < first <= second <= high."""
     return (lambda v: len(v) == 2 and low < v[0] <= v[1] <= high), f"two numbers, {low:g} < first <= second <= {high:g}"
+
+
+def each(low: float) -> Limit:
+    """At least one number, all of them above `low`."""
+    return (lambda v: len(v) > 0 and all(math.isfinite(x) and x > low for x in v)), f"numbers above {low:g}"
 
 
 def triple(low: float) -> Limit:

@@ -19,7 +19,7 @@ import platform
 import shutil
 import subprocess
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import metadata
 from pathlib import Path
@@ -147,6 +147,11 @@ class Run:
         with (self.path / "metrics.jsonl").open("a") as file:
             file.write(json.dumps(values) + "\n")
 
+    def keep(self, pictures: Mapping[str, bytes]) -> None:
+        """Writes files into the folder `samples`, atomically."""
+        for name, content in pictures.items():
+            write_atomically(self.path / "samples" / name, content)
+
     def finish(self, result: dict[str, Any]) -> None:
         """Writes done.json, the last file of a run, and drops what only a half run needs."""
         write_atomically(self.path / "done.json", json.dumps({"config": self.fingerprint, **result}, indent=1) + "\n")
@@ -224,7 +229,7 @@ def _content(cfg: TrainConfig) -> dict[str, Any]:
 def report_line(run: Run) -> str:
     """A finished run in one line: its result, and where it lies."""
     done = json.loads((run.path / "done.json").read_text())
-    train = done["results"]["train"][done["metric"]]
+    train = done["results"]["train"][done.get("train_metric", done["metric"])]
     return f"{run.path}: {done['metric']} {done['value']:.4f} (train {train:.4f}, {done['seconds']:.0f} s)"
 
 

@@ -10,7 +10,8 @@ import torch
 from torch import nn
 from torchvision.models.inception import InceptionOutputs
 
-from l2sp.approaches.dstl.network import build_network, freeze_statistics, head_prefixes, logits_of, zero_head
+from l2sp.approaches.batch_norm import freeze_statistics
+from l2sp.approaches.dstl.network import build_network, head_prefixes, logits_of, zero_head
 from l2sp.errors import UserError
 
 
@@ -116,9 +117,11 @@ def test_a_tag_that_timm_does_not_have():
         build_network("resnet18.no_such_tag", 2, 1.0, 0.0, False, 80)
 
 
-def test_a_width_is_for_inception_only():
-    with pytest.raises(UserError, match=r"0\.5 is for inception_v3"):
-        build_network("resnet18", 2, 0.5, 0.0, False, 80)
+def test_a_width_is_for_inception_and_resnets_only():
+    with pytest.raises(UserError, match=r"0\.5 is for inception_v3 and ResNets"):
+        build_network("tf_efficientnet_lite0", 2, 0.5, 0.0, False, 80)
+    half, whole = (build_network("resnet18", 2, width, 0.0, False, 80) for width in (0.5, 1.0))
+    assert 2 * half.fc.in_features == whole.fc.in_features
 
 
 def test_logits_of_both_kinds_of_output():

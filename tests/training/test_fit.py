@@ -159,8 +159,8 @@ def test_from_scratch_decays_the_same_weights(smoke) -> None:
 def test_checkpoint_of_another_start_is_refused(smoke, artifacts: Path) -> None:
     model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3))
     cfg = smoke("reg=l2_sp")
-    one = build_optimizer(model, {"0.weight": torch.ones(4, 3, 3, 3)}, cfg.reg, cfg.optim)
-    two = build_optimizer(model, {"0.weight": torch.full((4, 3, 3, 3), 2.0)}, cfg.reg, cfg.optim)
+    one = build_optimizer(model, {"0.weight": torch.ones(4, 3, 3, 3)}, cfg.reg, cfg.optim, {})
+    two = build_optimizer(model, {"0.weight": torch.full((4, 3, 3, 3), 2.0)}, cfg.reg, cfg.optim, {})
     with pytest.raises(UserError, match="checksum"):
         two.load_state_dict(one.state_dict())
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -11,7 +12,38 @@ from torch import Tensor, nn
 if TYPE_CHECKING:
     from l2sp.config import TrainConfig
 
-__all__ = ["Approach"]
+__all__ = ["Approach", "Evaluation", "Outline"]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What was found on one part of the data.
+
+    `metrics`: by name, fractions or pixels; `n`: number of items. `log`: what else metrics.jsonl should hold, such
+    as a confusion matrix. `pictures`: files to keep beside the results, such as samples of predictions, by name.
+    """
+
+    metrics: dict[str, float]
+    n: int
+    log: dict[str, Any] = field(default_factory=dict)
+    pictures: dict[str, bytes] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Outline:
+    """A network as the protocol sizes it, with new weights and without any data: what can be known beforehand.
+
+    `new`: the parts that fine-tuning adds to the pre-trained backbone, with the beginnings of their parameters'
+    names. `loss`: training loss of one random item. `evaluate`: one random test item by the full protocol.
+    `items`: what these items are, in words.
+    """
+
+    model: nn.Module
+    new: Mapping[str, tuple[str, ...]]
+    lr_factors: Mapping[str, float]
+    loss: Callable[[], Tensor]
+    evaluate: Callable[[], Any]
+    items: str
 
 
 class Approach(Protocol):
@@ -23,6 +55,10 @@ class Approach(Protocol):
     steps_per_epoch: int
     metric: str
     """The one of `evaluate`'s metrics that stands in the table."""
+    train_metric: str
+    """The one that says how well the training set is fitted; it may be a cheaper relative of `metric`."""
+    lr_factors: Mapping[str, float]
+    """Learning rate relative to the schedule's, by the beginning of parameter names; 1 for all others."""
     notes: dict[str, Any]
     """What env.json should say: `data` (its digest) and sizes, origin of the weights."""
 
@@ -35,6 +71,11 @@ class Approach(Protocol):
         """
         ...
 
+    @staticmethod
+    def outline(cfg: TrainConfig, classes: int) -> Outline:
+        """The network of a run with that number of classes, in evaluation of its size and cost."""
+        ...
+
     def batches(self, first: int, last: int) -> Iterator[Any]:
         """Training batches of the steps first..last-1: a pure function of (seed, epoch, index)."""
         ...
@@ -43,6 +84,6 @@ class Approach(Protocol):
         """Scalar training loss of a batch, mean over its items, without any penalty."""
         ...
 
-    def evaluate(self, split: str) -> dict[str, float]:
-        """Metrics on `train`, `val` or `test`, with `n`, the number of items."""
+    def evaluate(self, split: str) -> Evaluation:
+        """Metrics on `train`, `val` or `test`."""
         ...

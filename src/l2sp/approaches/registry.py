@@ -18,12 +18,12 @@ from l2sp.errors import UserError
 if TYPE_CHECKING:
     import torch
 
-    from l2sp.approaches.base import Approach
+    from l2sp.approaches.base import Approach, Outline
     from l2sp.approaches.config import ApproachConfig
     from l2sp.config import TrainConfig
     from l2sp.limits import Limit
 
-__all__ = ["approach_names", "build_approach", "data_digest", "limits_of", "schema_of", "task_module"]
+__all__ = ["approach_names", "build_approach", "data_digest", "limits_of", "outline", "schema_of", "task_module"]
 
 
 def approach_names() -> list[str]:
@@ -68,6 +68,15 @@ def data_digest(cfg: TrainConfig, data_root: Path) -> str:
         UserError: the data is missing or malformed.
     """
     return str(_class_of(cfg).data_digest(cfg, data_root))
+
+
+def outline(cfg: TrainConfig, classes: int) -> Outline:
+    """The network of a run for a number of classes, without data or weights (`Approach.outline`).
+
+    Raises:
+        UserError: there is no such network.
+    """
+    return cast("Outline", _class_of(cfg).outline(cfg, classes))
 
 
 def _class_of(cfg: TrainConfig) -> Any:

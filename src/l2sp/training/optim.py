@@ -58,11 +58,14 @@ class Regularised:
         self.optimizer.load_state_dict(state["optimizer"])
 
 
-def build_optimizer(model: nn.Module, start: Mapping[str, Tensor], reg: RegConfig, optim: OptimConfig) -> Regularised:
+def build_optimizer(
+    model: nn.Module, start: Mapping[str, Tensor], reg: RegConfig, optim: OptimConfig, lr_factors: Mapping[str, float]
+) -> Regularised:
     """The optimiser with the penalty of `reg`: decay to zero (`origin`) or to the starting point (`start`).
 
     Both arms have the same parameter groups and the same kernel; L2-SP adds one hook. From scratch there is
-    no w0, and every penalised weight decays to zero by alpha.
+    no w0, and every penalised weight decays to zero by alpha. Each group's `lr_factor` is that of `lr_factors`
+    whose key begins the names of its parameters, 1 where none does.
 
     Raises:
         UserError: the penalty cannot be built, e.g. no weight of the model is in the start; unknown optimiser.
@@ -72,12 +75,13 @@ def build_optimizer(model: nn.Module, start: Mapping[str, Tensor], reg: RegConfi
             raise UserError(f"reg={reg.name}: there are no pre-trained weights to start from (weights.source=none)")
         if reg.alpha != reg.beta:
             raise UserError(f"reg: from scratch all weights are new: give alpha={reg.alpha:g} and beta the same value")
-        return Regularised(_optimizer(_from_scratch(model, reg.alpha), optim), None)
+        groups = _by_factor(_from_scratch(model, reg.alpha), model, lr_factors)
+        return Regularised(_optimizer(groups, optim), None)
     try:
         point = StartingPoint(model, start, reg.alpha, reg.beta)
     except ValueError as error:
         raise UserError(f"starting point: {error}") from error
-    optimizer = _optimizer(point.param_groups(), optim)
+    optimizer = _optimizer(_by_factor(point.param_groups(), model, lr_factors), optim)
     if reg.reference == "start":
         point.attach(optimizer)
     return Regularised(optimizer, point)
@@ -87,6 +91,20 @@ def _from_scratch(model: nn.Module, alpha: float) -> list[dict[str, Any]]:
     # Which weights are penalised is the library's affair; as no hook is attached, the stand-in start is never used.
     stand_in = {name: torch.ones_like(p) for name, p in model.named_parameters()}
     return StartingPoint(model, stand_in, alpha=alpha, beta=alpha).param_groups()
+
+
+def _by_factor(groups: list[dict[str, Any]], model: nn.Module, lr_factors: Mapping[str, float]) -> list[dict[str, Any]]:
+    """The groups, divided where their parameters learn at different rates."""
+    factors = {
+        id(parameter): next((factor for start, factor in lr_factors.items() if name.startswith(start)), 1.0)
+        for name, parameter in model.named_parameters()
+    }
+    divided = []
+    for group in groups:
+        for factor in sorted({factors[id(parameter)] for parameter in group["params"]}):
+            own = [parameter for parameter in group["params"] if factors[id(parameter)] == factor]
+            divided.append({**group, "params": own, "lr_factor": factor})
+    return divided
 
 
 def _optimizer(groups: list[dict[str, Any]], optim: OptimConfig) -> torch.optim.Optimizer:

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from l2sp.approaches.base import Approach
+from l2sp.approaches.base import Approach, Evaluation
 from l2sp.approaches.registry import build_approach, data_digest
 from l2sp.approaches.weights import save_weights
 from l2sp.config import TrainConfig
@@ -53,7 +53,7 @@ def _train(cfg: TrainConfig, run: Run) -> None:
         torch.set_num_threads(cfg.runtime.threads)
     device = _device(cfg.runtime.device)
     approach = build_approach(cfg, _data_root(cfg), _start_file(cfg), device)
-    regularised = build_optimizer(approach.model, approach.start, cfg.reg, cfg.optim)
+    regularised = build_optimizer(approach.model, approach.start, cfg.reg, cfg.optim, approach.lr_factors)
     used = {"device": _device_name(device), "threads": torch.get_num_threads()}
     run.start(environment(**used, **approach.notes, **regularised.describe()))
     try:
@@ -61,16 +61,17 @@ def _train(cfg: TrainConfig, run: Run) -> None:
     except Diverged as lost:
         if not run.source:
             # A lost run is a result: an average over the seeds that survive would flatter its arm.
-            results = {cfg.evaluate.split: {approach.metric: math.nan}}
-            done = _done(approach, results, cfg, lost.step, regularised, started)
+            found = {cfg.evaluate.split: Evaluation({approach.metric: math.nan}, 0)}
+            done = _done(approach, found, cfg, lost.step, regularised, started)
             run.finish({**done, "lost": str(lost)})
         raise Diverged(f"{run.path}: {lost}", lost.step) from lost
-    results = {split: approach.evaluate(split) for split in ("train", cfg.evaluate.split)}
-    for split, values in results.items():
-        run.log(step=steps, split=split, **values)
+    found = {split: approach.evaluate(split) for split in ("train", cfg.evaluate.split)}
+    for split, part in found.items():
+        run.log(step=steps, split=split, **part.metrics, n=part.n, **part.log)
+        run.keep(part.pictures)
     if run.source:
         save_weights(run.weights, approach.model.state_dict())
-    run.finish(_done(approach, results, cfg, steps, regularised, started))
+    run.finish(_done(approach, found, cfg, steps, regularised, started))
 
 
 def _check_data(cfg: TrainConfig, run: Run) -> None:
@@ -80,7 +81,7 @@ def _check_data(cfg: TrainConfig, run: Run) -> None:
 
 def _done(
     approach: Approach,
-    results: dict[str, dict[str, float]],
+    found: dict[str, Evaluation],
     cfg: TrainConfig,
     steps: int,
     regularised: Regularised,
@@ -89,8 +90,9 @@ def _done(
     return {
         "steps": steps,
         "metric": approach.metric,
-        "value": results[cfg.evaluate.split][approach.metric],
-        "results": results,
+        "value": found[cfg.evaluate.split].metrics[approach.metric],
+        "train_metric": approach.train_metric,
+        "results": {split: {**part.metrics, "n": part.n} for split, part in found.items()},
         "distance": {key.removeprefix("distance_"): value for key, value in regularised.monitor().items()},
         "seconds": round(time.monotonic() - started, 1),
         "peak_memory_mb": round(peak_memory() / 2**20),

@@ -2,36 +2,20 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
+from l2sp.approaches import timm_nets
 from l2sp.errors import UserError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["build_network", "freeze_statistics", "head_prefixes", "logits_of", "set_bn_momentum", "zero_head"]
+__all__ = ["build_network", "head_prefixes", "logits_of", "zero_head"]
 
-# torchvision and timm are imported where they are used: they take seconds, and a sweep is hundreds of runs.
-
-
-def _timm_network(name: str, classes: int, dropout: float, input_size: int) -> nn.Module:
-    import timm
-
-    if "/" in name or ":" in name or not timm.is_model(name):
-        near = get_close_matches(name, ["inception_v3", *timm.list_models()], n=5, cutoff=0.5)
-        hint = f"nearest: {', '.join(near)}" if near else "python -c 'import timm; print(timm.list_models())'"
-        raise UserError(f"network: no network is called {name!r}; {hint}")
-    try:
-        model = timm.create_model(name, pretrained=False, num_classes=classes, drop_rate=dropout)
-    except (RuntimeError, TypeError, ValueError) as error:
-        raise UserError(f"network: timm cannot build {name!r}: {error}") from error
-    assert isinstance(model, nn.Module)
-    _check_size(name, model, input_size)
-    return model
+# torchvision is imported where it is used: it takes seconds, and a sweep is hundreds of runs.
 
 
 @torch.no_grad()
@@ -51,7 +35,7 @@ def build_network(name: str, classes: int, width: float, dropout: float, aux: bo
     Args:
         name: ``inception_v3`` (protocol 3.1), or a name of timm such as ``tf_efficientnet_lite0``.
         classes: number of classes.
-        width: factor of the channel counts of ``inception_v3``; 1 for a network of timm.
+        width: factor of the channel counts of ``inception_v3`` and of timm's ResNets; 1 for other networks.
         dropout: probability before the classifier.
         aux: auxiliary head of ``inception_v3``; a network of timm has none and takes no notice.
         input_size: side of the square images in pixels; a network that does not take it is refused.
@@ -67,9 +51,9 @@ def build_network(name: str, classes: int, width: float, dropout: float, aux: bo
         from l2sp.approaches.dstl.inception import inception_v3
 
         return inception_v3(classes, width, dropout, aux, input_size)
-    if width != 1:
-        raise UserError(f"width: {width:g} is for inception_v3; networks of timm ({name}) come with width 1")
-    return _timm_network(name, classes, dropout, input_size)
+    model = timm_nets.create(name, width, ("inception_v3",), num_classes=classes, drop_rate=dropout)
+    _check_size(name, model, input_size)
+    return model
 
 
 def _classifiers(model: nn.Module) -> list[nn.Module]:
@@ -117,26 +101,6 @@ def zero_head(model: nn.Module) -> None:
     for layer in _classifiers(model):
         for parameter in layer.parameters():
             parameter.zero_()
-
-
-def freeze_statistics(model: nn.Module) -> None:
-    """Make every batch norm use its running statistics in training too; its scale and shift still learn."""
-    for module in _batch_norms(model):
-        module.register_forward_pre_hook(_as_in_test)  # a hook, as model.train() undoes eval()
-
-
-def set_bn_momentum(model: nn.Module, momentum: float) -> None:
-    """Set the share in (0, 1] that each batch has in the running statistics: 1 minus the decay of protocol 3.1."""
-    for module in _batch_norms(model):
-        module.momentum = momentum
-
-
-def _batch_norms(model: nn.Module) -> Iterator[nn.modules.batchnorm._BatchNorm]:
-    return (module for module in model.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm))
-
-
-def _as_in_test(module: nn.Module, _: tuple[Tensor, ...]) -> None:
-    module.training = False
 
 
 def logits_of(output: Tensor | tuple[Tensor, Tensor | None]) -> tuple[Tensor, Tensor | None]:

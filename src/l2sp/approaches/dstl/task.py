@@ -12,15 +12,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from l2sp.approaches.base import Evaluation, Outline
+from l2sp.approaches.batch_norm import freeze_statistics, set_bn_momentum
 from l2sp.approaches.dstl.config import DSTLConfig
-from l2sp.approaches.dstl.network import (
-    build_network,
-    freeze_statistics,
-    head_prefixes,
-    logits_of,
-    set_bn_momentum,
-    zero_head,
-)
+from l2sp.approaches.dstl.network import build_network, head_prefixes, logits_of, zero_head
 from l2sp.approaches.weights import Start, apply_start, load_start
 from l2sp.config import TrainConfig
 from l2sp.data.classification import Classification, Split, check_counts, digest, find_root, hold_out, read
@@ -50,26 +45,12 @@ class DSTL:
     """
 
     def __init__(self, cfg: TrainConfig, data_root: Path, start_file: Path | None, device: torch.device) -> None:
-        self.metric = "accuracy"
+        self.metric = self.train_metric = "accuracy"
+        self.lr_factors: Mapping[str, float] = {}
         self._cfg, self._protocol, self._device = cfg, cast(DSTLConfig, cfg.approach), device
         data, data_digest = _read(cfg, data_root)
         self._splits = _splits(data, cfg)
-        torch.manual_seed(cfg.seed)
-        network = self._protocol.network
-        model = build_network(
-            network.name,
-            len(data.classes),
-            network.width,
-            network.dropout,
-            network.aux,
-            self._protocol.input_size,
-        )
-        if network.zero_head:
-            zero_head(model)
-        if network.frozen_bn:
-            freeze_statistics(model)
-        if network.bn_momentum is not None:
-            set_bn_momentum(model, network.bn_momentum)
+        model = _network(cfg, len(data.classes))
         source = "file" if cfg.weights.source == "source_run" else cfg.weights.source
         start = load_start(source, model, start_file, cfg.weights.sha256, head_prefixes(model))
         report = apply_start(model, start) if start.tensors else "from scratch"
@@ -85,6 +66,23 @@ class DSTL:
     def data_digest(cfg: TrainConfig, data_root: Path) -> str:
         """What tells one data set from another: see `l2sp.data.labelled.digest`."""
         return _read(cfg, data_root)[1]
+
+    @staticmethod
+    def outline(cfg: TrainConfig, classes: int) -> Outline:
+        """The network with its head and, where it has one, its auxiliary head; an item is one image."""
+        protocol, model = cast(DSTLConfig, cfg.approach), _network(cfg, classes)
+        size = protocol.input_size
+        images = torch.rand(2, 3, size, size)  # batch norm needs two values a channel
+        prefixes = head_prefixes(model)
+        names = {prefix: "aux" if prefix.startswith("Aux") else "head" for prefix in prefixes}
+        return Outline(
+            model,
+            {part: tuple(p for p in prefixes if names[p] == part) for part in dict.fromkeys(names.values())},
+            {},
+            lambda: _loss(model, images, torch.zeros(2, dtype=torch.long), protocol),
+            lambda: logits_of(model(images[:1])),
+            f"two training images and one test image of {size}x{size}",
+        )
 
     def batches(self, first: int, last: int) -> Iterator[Batch]:
         """Images (N, 3, S, S) and labels (N,) of the steps first..last-1."""
@@ -109,14 +107,11 @@ class DSTL:
     def loss(self, batch: Batch) -> Tensor:
         """Mean cross-entropy of the logits, plus that of the auxiliary head by its weight."""
         images, labels = (t.to(self._device, non_blocking=True) for t in batch)
-        criterion = partial(F.cross_entropy, target=labels, label_smoothing=self._protocol.label_smoothing)
-        logits, aux = logits_of(self.model(images))
-        loss = criterion(logits)
-        return loss if aux is None else loss + self._protocol.aux_weight * criterion(aux)
+        return _loss(self.model, images, labels, self._protocol)
 
     @torch.inference_mode()
-    def evaluate(self, split: str) -> dict[str, float]:
-        """Accuracy in [0, 1] on the central crop, and the number of images."""
+    def evaluate(self, split: str) -> Evaluation:
+        """Accuracy in [0, 1] on the central crop."""
         protocol = self._protocol
         transform = eval_transform(
             protocol.input_size,
@@ -134,7 +129,29 @@ class DSTL:
         ):
             logits, _ = logits_of(self.model(images.to(self._device)))
             hits += correct(logits, labels.to(self._device))
-        return {"accuracy": hits / len(part), "n": len(part)}
+        return Evaluation({"accuracy": hits / len(part)}, len(part))
+
+
+def _network(cfg: TrainConfig, classes: int) -> nn.Module:
+    """The run's network, with weights drawn from its seed."""
+    protocol = cast(DSTLConfig, cfg.approach)
+    network = protocol.network
+    torch.manual_seed(cfg.seed)
+    model = build_network(network.name, classes, network.width, network.dropout, network.aux, protocol.input_size)
+    if network.zero_head:
+        zero_head(model)
+    if network.frozen_bn:
+        freeze_statistics(model)
+    if network.bn_momentum is not None:
+        set_bn_momentum(model, network.bn_momentum)
+    return model
+
+
+def _loss(model: nn.Module, images: Tensor, labels: Tensor, protocol: DSTLConfig) -> Tensor:
+    criterion = partial(F.cross_entropy, target=labels, label_smoothing=protocol.label_smoothing)
+    logits, aux = logits_of(model(images))
+    loss = criterion(logits)
+    return loss if aux is None else loss + protocol.aux_weight * criterion(aux)
 
 
 def _read(cfg: TrainConfig, data_root: Path) -> tuple[Classification, str]:

@@ -1,0 +1,58 @@
+"""What a run would penalise, for every experiment, and the published counts, through the script that prints them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+import yaml
+
+from l2sp.config import CONFIGS, ROOT, compose
+from l2sp.describe import describe
+from l2sp.errors import UserError
+
+EXPERIMENTS = sorted(path.stem for path in (CONFIGS / "experiment").glob("*.yaml"))
+
+
+def script(*arguments: str) -> subprocess.CompletedProcess[str]:
+    call = [sys.executable, str(ROOT / "scripts" / "describe.py"), *arguments]
+    return subprocess.run(call, capture_output=True, text=True, check=False, cwd=ROOT)
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_every_parameter_is_in_one_part_one_set_and_one_group(experiment: str) -> None:
+    found = describe(compose([f"experiment={experiment}", "scale=paper", "reg=l2_sp"]), step=False)
+    total = found["parameters"]["all"]
+    assert total == sum(count for part, count in found["parameters"].items() if part != "all")
+    assert total == sum(found["penalised"][name] for name in ("shared", "new", "exempt"))
+    assert total == sum(group["scalars"] for group in found["groups"])
+    assert found["penalised"]["shared"] == found["weights"]["backbone"]
+    assert found["penalised"]["new"] == found["weights"]["all"] - found["weights"]["backbone"]
+
+
+def test_published_counts_and_rates_of_encnet() -> None:
+    done = script("experiment=encnet101_pcontext", "scale=paper", "reg=l2_sp", "format=json")
+    found = json.loads(done.stdout)
+    assert found["parameters"]["head"] == 17_908_438 and found["parameters"]["aux"] == 2_374_971
+    assert found["penalised"]["shared"] == 42_518_208 and found["classes"] == 59
+    rates = {(group["name"], group["lr"]) for group in found["groups"]}
+    assert rates == {("shared", 0.001), ("new", 0.01), ("exempt", 0.001), ("exempt", 0.01)}
+    assert {group["decay"] for group in found["groups"] if group["name"] == "exempt"} == {0.0}
+
+
+def test_step_measures_and_text_is_yaml() -> None:
+    done = script("experiment=dstl_cub200", "scale=smoke", "step=true")
+    found = yaml.safe_load(done.stdout)
+    assert done.returncode == 0 and found["classes"] == 200
+    for part in ("train", "evaluate"):
+        assert found["step"][part]["seconds"] >= 0 and found["step"][part]["peak_memory_mb"] > 50
+
+
+def test_errors_are_one_line() -> None:
+    with pytest.raises(UserError, match="no official number of classes"):
+        describe(compose(["experiment=source/dstl", "reg=l2"]), step=False)
+    bad = script("experiment=dstl_cub200", "format=xml")
+    assert bad.returncode == 2 and bad.stderr.count("\n") == 1 and "format=text or json" in bad.stderr
+    assert "python scripts/describe.py" in script("--help").stdout
