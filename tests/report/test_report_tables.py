@@ -18,12 +18,13 @@ from l2sp.report import build_report
 from l2sp.report.collect import read_runs
 from l2sp.report.paper import read_paper
 from l2sp.report.rows import Row
+from l2sp.report.settings import settings_table
 from l2sp.report.studies import ladder
-from l2sp.report.tables import table3, table6
+from l2sp.report.tables import table3
 from l2sp.report.text import DASH
 
 GOLDEN = Path(__file__).parent / "golden"
-NAMES = ("table3", "table6", "alpha", "learning_rate", "regime", "selection")
+NAMES = ("table3", "table4", "table6", "alpha", "learning_rate", "regime", "selection")
 FIRST_OURS = 7  # column of Table 3 where ours begins
 
 
@@ -47,9 +48,9 @@ def test_without_runs_all_of_ours_are_dashes() -> None:
     paper = read_paper(PAPER)
     for line in table3([], paper, "mini").lines:
         assert list(line[FIRST_OURS:]) == [DASH] * 5
-    for line in table6([], paper, "mini").lines:
+    for line in settings_table("table6", [], paper, "mini").lines:
         assert list(line[4:]) == [DASH] * 4 + [""]
-    assert len(table3([], paper, "mini").lines) == 12 and len(table6([], paper, "mini").lines) == 6
+    assert len(table3([], paper, "mini").lines) == 12 and len(settings_table("table6", [], paper, "mini").lines) == 6
 
 
 @given(st.dictionaries(st.sampled_from([r.experiment for r in read_paper(PAPER).table3]), st.floats(0, 1)))
@@ -105,7 +106,7 @@ def test_headings_name_the_scale() -> None:
         ("pocket", "EfficientNet-Lite0"),
         ("x", "x scale: not the paper's"),
     ):
-        for table in (table3([], paper, scale), table6([], paper, scale)):
+        for table in (table3([], paper, scale), settings_table("table6", [], paper, scale)):
             assert phrase in table.heading and any(name.startswith(scale) for name in table.header)
 
 
@@ -126,7 +127,7 @@ def test_the_papers_own_weight_decay_has_its_row_in_table6(tmp_path: Path) -> No
     for seed in range(2):
         write_run(tmp_path, "dstl_cub200", "l2", seed, 0.5 + 0.1 * seed, alpha=4e-5, beta=4e-5)
         write_run(tmp_path, "dstl_cub200", "l2", seed, 0.6 + 0.2 * seed)
-    lines = table6(read_runs(tmp_path, "mini")[0], read_paper(PAPER), "mini").lines
+    lines = settings_table("table6", read_runs(tmp_path, "mini")[0], read_paper(PAPER), "mini").lines
     assert lines[0][4] == "55.00 ± 7.07 (2)" and lines[0][5] == "−15.00"  # against the tuned L2, not itself
     assert lines[6][:4] == ["L2", "0.001", "0.001", DASH] and "chosen" in lines[6][8] and lines[6][5] == DASH
 

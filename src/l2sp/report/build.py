@@ -13,6 +13,8 @@ from l2sp.report import studies, tables
 from l2sp.report.collect import Problem, read_runs
 from l2sp.report.paper import Paper, read_paper
 from l2sp.report.rows import Row, format_rows, parse_rows
+from l2sp.report.samples import sample_sheets
+from l2sp.report.settings import SETTINGS_TABLES, settings_table
 from l2sp.report.table import FORMATS, Table
 
 __all__ = ["build_report", "print_tables", "scales_with_results"]
@@ -24,9 +26,9 @@ def build_report(results: Path, scale: str, paper: Path, figures: bool = True, q
     """Writes `rows.csv`, `tables/` and `figures/` of `results/<scale>/` and returns the files written.
 
     A pure function of the run directories and of the folder `paper`: the same runs give the same bytes. All
-    numbers pass through the text of `rows.csv`. An experiment of whose main runs, or of whose runs in a study, there
-    is no finished run directory (a clone has none at mini scale) keeps its lines there. Table 3 and Table 6 are always
-    written, with dashes for what is missing; the tables and figures of studies only where there are runs,
+    numbers pass through the text of `rows.csv`. An experiment of whose main runs, or of whose runs in a study,
+    there is no finished run directory (a clone has none at mini scale) keeps its lines there. Tables 3, 4 and 6 are
+    always written, with dashes for what is missing; the tables and figures of studies only where there are runs,
     and an older file of theirs is removed. Everything that gave no row is logged. `quiet`, while runs still go
     on: nothing is logged and nothing removed. `figures=False` leaves the folder `figures/` alone.
 
@@ -37,7 +39,7 @@ def build_report(results: Path, scale: str, paper: Path, figures: bool = True, q
     rows, written = _rows(results, scale, quiet)
     made = [
         tables.table3(rows, printed, scale),
-        tables.table6(rows, printed, scale),
+        *(settings_table(name, rows, printed, scale) for name in SETTINGS_TABLES),
         *(make(rows, printed, scale) for make in _STUDIES.values()),
     ]
     for table in filter(None, made):
@@ -45,11 +47,11 @@ def build_report(results: Path, scale: str, paper: Path, figures: bool = True, q
     if not quiet:  # while runs go on, a study may only not have begun
         _remove_stale(root / "tables", _STUDIES.keys() - {table.name for table in made if table}, FORMATS)
     if figures:
-        written += _write_figures(root / "figures", rows, printed, scale)
+        written += _write_figures(results, rows, printed, scale)
     return written
 
 
-_ALWAYS = ("table3", "table6")
+_ALWAYS = ("table3", *SETTINGS_TABLES)
 _STUDIES = {
     "alpha": studies.alpha,
     "learning_rate": studies.learning_rate,
@@ -94,19 +96,23 @@ def _write_table(folder: Path, table: Table) -> list[Path]:
     return paths
 
 
-def _write_figures(folder: Path, rows: list[Row], paper: Paper, scale: str) -> list[Path]:
+def _write_figures(results: Path, rows: list[Row], paper: Paper, scale: str) -> list[Path]:
+    folder = results / scale / "figures"
     drawn: dict[str, bytes] = {}
     forest = [pair for pair in tables.pairs(rows, paper) if pair.comparison.mean == pair.comparison.mean]
-    rungs = studies.ladder(rows, paper)
-    if forest or rungs:
+    rungs, sheets = studies.ladder(rows, paper), sample_sheets(results, scale, rows, paper)
+    if forest or rungs or sheets:
         from l2sp.report import figures  # matplotlib takes longer to import than all tables to make
 
         if forest:
             drawn["table3"] = figures.forest(forest, scale)
         if rungs:
             drawn["learning_rate"] = figures.learning_rate(rungs, paper, scale)
+        for sheet in sheets:
+            drawn[f"predictions_{sheet.experiment}"] = figures.predictions(sheet, paper, scale)
     for name, png in drawn.items():
         write_atomically(folder / f"{name}.png", png)
+    # Pictures of predictions stay where the run directories with their samples are gone, as rows do.
     _remove_stale(folder, {"table3", "learning_rate"} - drawn.keys(), ("png",))
     return [folder / f"{name}.png" for name in drawn]
 
@@ -133,7 +139,7 @@ def print_tables(results: Path, scale: str, names: Iterable[str], stream: TextIO
     """Prints the Markdown of some tables, as `build_report` wrote it, to `stream` (default: stdout).
 
     A plan may be called otherwise than any table: names without one are passed over, and where none has one,
-    Tables 3 and 6 are printed.
+    the paper's tables are printed.
     """
     paths = {name: results / scale / "tables" / f"{name}.md" for name in (*names, *_ALWAYS)}
     for name in [name for name in names if paths[name].is_file()] or _ALWAYS:

@@ -182,11 +182,13 @@ def _make_row(place: _Place, config: Mapping[str, Any], done: Mapping[str, Any],
         split=split,
         value=value,
         n=None if measured.get("n") is None else _whole(measured["n"]),
-        train_value=_number(train.get(metric, math.nan)),
+        train_value=_number(train.get(done.get("train_metric", metric), math.nan)),
         distance_w0=_number(distance.get("w0", math.nan)),
         distance_zero=_number(distance.get("zero", math.nan)),
         config=str(done["config"])[:12],
         w0=str(env.get("w0", ""))[:12],
+        **{name: str(config["row"].get(name, "")) for name in ("approach", "target", "task")},
+        metrics=" ".join(f"{name}={_number(x):.10g}" for name, x in sorted(measured.items()) if name != "n"),
     )
 
 

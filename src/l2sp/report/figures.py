@@ -10,18 +10,21 @@ from typing import Any
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, NullLocator
+from PIL import Image
 
 from l2sp.report.captions import scale_note
 from l2sp.report.paper import PX, Paper
 from l2sp.report.rows import Row
+from l2sp.report.samples import SampleSheet
 from l2sp.report.select import ARMS, group
 from l2sp.report.statistics import summarise
 from l2sp.report.studies import Rung
 from l2sp.report.tables import Pair
 from l2sp.report.text import setting_number
 
-__all__ = ["forest", "learning_rate"]
+__all__ = ["forest", "learning_rate", "predictions"]
 
 # Okabe and Ito's colours: told apart with any colour vision; markers and line styles differ too.
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#5A5A5A"
@@ -137,3 +140,37 @@ def _curves(ax: Axes, rungs: Sequence[Rung], get: Callable[[Row], float]) -> Non
             place = (lr, 0.03 if reg == "l2" else 0.11)
             look = {"ha": "center", "fontsize": 8, "color": color}
             ax.annotate(f"{label} diverged", place, xycoords=("data", "axes fraction"), **look)
+
+
+def predictions(sheet: SampleSheet, paper: Paper, scale: str) -> bytes:
+    """Test images with their truth and both arms' predictions, and a legend of the classes that occur in them."""
+    row = paper.row(sheet.experiment)
+    title = f"{row.approach}, {row.target}" if row else sheet.experiment
+    count = len(sheet.lines)
+    with rc_context(_STYLE):
+        figure = Figure(figsize=(9, 1.2 + 1.75 * count), layout="constrained")
+        axes = figure.subplots(count, 4, squeeze=False)
+        for ax, name in zip(axes[0], ("image", "truth", "L2", "L2-SP"), strict=True):
+            ax.set_title(name, fontsize=10)
+        seen: dict[int, tuple[float, float, float]] = {}
+        for line, files in zip(axes, sheet.lines, strict=True):
+            for ax, path in zip(line, files, strict=True):
+                with Image.open(path) as picture:
+                    seen |= _classes_in(picture)
+                    ax.imshow(picture.convert("RGB"), interpolation="nearest")
+                ax.set_axis_off()
+        names = {index: sheet.classes[index] for index in sorted(seen) if index < len(sheet.classes)}
+        handles = [Patch(color=seen[index], label=name) for index, name in names.items()]
+        figure.legend(handles=handles, loc="outside lower center", ncols=7, fontsize=8)
+        figure.suptitle(f"{title}, first seed, black: unlabelled; {scale_note(scale)}", fontsize=11)
+        return _png(figure)
+
+
+def _classes_in(picture: Image.Image) -> dict[int, tuple[float, float, float]]:
+    """The colours in [0, 1] of the entries of an index picture's palette that it uses; none for a photograph."""
+    palette, colours = picture.getpalette(), picture.getcolors(256) if picture.mode == "P" else None
+    if palette is None or colours is None:
+        return {}
+    used = [int(entry) for _, entry in colours if isinstance(entry, int)]
+    parts = [value / 255 for value in palette]
+    return {entry: (parts[3 * entry], parts[3 * entry + 1], parts[3 * entry + 2]) for entry in used}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -43,20 +44,21 @@ class PaperRow:
 
 @dataclass(frozen=True)
 class PaperSetting:
-    """One row of Table 6: `reg` is `l2` or `l2_sp`; alpha, beta and accuracy (percent) as printed too."""
+    """One line of Table 4 or 6: `reg` is `l2` or `l2_sp`; `printed` has the texts (percent) by metric."""
 
+    experiment: str
     reg: str
     alpha: float
     beta: float
-    accuracy: str
+    printed: Mapping[str, str]
 
 
 @dataclass(frozen=True)
 class Paper:
-    """Tables 3 and 6 as printed, and the rows of Table 4 that go against the paper's own text."""
+    """Table 3 and, by name, the tables of settings as printed; `counterexamples`: what goes against the text."""
 
     table3: tuple[PaperRow, ...]
-    table6: tuple[PaperSetting, ...]
+    settings: Mapping[str, tuple[PaperSetting, ...]]
     counterexamples: str = ""
     _places: dict[str, int] = field(init=False, repr=False, compare=False)
 
@@ -87,8 +89,12 @@ def read_paper(folder: Path) -> Paper:
     Raises `UserError` for a missing file or column, or a value out of its range.
     """
     table3 = [_row(i, line, folder) for i, line in enumerate(_lines(folder / "table3.csv"), 1)]
-    table6 = [_setting(line, folder) for line in _lines(folder / "table6.csv")]
-    return Paper(tuple(table3), tuple(table6), _counterexamples(folder / "table4.csv"))
+    experiments = {row.approach: row.experiment for row in reversed(table3)}
+    settings = {
+        "table4": _settings(folder / "table4.csv", experiments, {"pixacc": "pixAcc", "miou": "mIoU"}),
+        "table6": _settings(folder / "table6.csv", experiments, {"accuracy": "accuracy"}),
+    }
+    return Paper(tuple(table3), settings, _counterexamples(folder / "table4.csv"))
 
 
 def _lines(path: Path) -> list[dict[str, str]]:
@@ -124,8 +130,18 @@ def _row(number: int, line: dict[str, str], folder: Path) -> PaperRow:
         raise UserError(f"{folder / 'table3.csv'}, row {number}: bad or missing {error}") from error
 
 
-def _setting(line: dict[str, str], folder: Path) -> PaperSetting:
+def _settings(path: Path, experiments: Mapping[str, str], metrics: Mapping[str, str]) -> tuple[PaperSetting, ...]:
+    """The lines of a table of settings; `metrics` names its columns. Table 6 is about DSTL's first row alone."""
     try:
-        return PaperSetting(_REGS[line["reg"]], float(line["alpha"]), float(line["beta"]), line["accuracy"])
+        return tuple(
+            PaperSetting(
+                experiments[line.get("approach", "DSTL")],
+                _REGS[line["reg"]],
+                float(line["alpha"]),
+                float(line["beta"]),
+                {name: line[column] for column, name in metrics.items()},
+            )
+            for line in _lines(path)
+        )
     except (KeyError, ValueError) as error:
-        raise UserError(f"{folder / 'table6.csv'}: bad or missing {error}") from error
+        raise UserError(f"{path}: bad or missing {error}") from error

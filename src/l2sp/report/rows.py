@@ -39,7 +39,8 @@ class Row:
     means that the run diverged. `better` is `higher` or `lower`. `n` counts the evaluated items.
     `distance_w0` and `distance_zero` are Euclidean distances of the shared weights from the starting point
     and from zero. `config` and `w0` are the first 12 hex digits of the hashes of the configuration and of the
-    starting point. NaN, None or an empty text: not recorded.
+    starting point. `approach`, `target` and `task` are as Table 3 would name them. `metrics` holds everything that
+    was measured on that split, as `name=value` pairs. NaN, None or an empty text: not recorded.
     """
 
     scale: str
@@ -62,6 +63,17 @@ class Row:
     distance_zero: float = NAN
     config: str = ""
     w0: str = ""
+    approach: str = ""
+    target: str = ""
+    task: str = ""
+    metrics: str = ""
+
+    def measured(self, metric: str) -> float | None:
+        """The value of any recorded metric, in the unit that the run wrote; None if it was not recorded."""
+        if metric == self.metric:
+            return self.value
+        found = dict(pair.split("=", 1) for pair in self.metrics.split())
+        return float(found[metric]) if metric in found else None
 
     @property
     def key(self) -> tuple[str, str, str, str, float, float, int]:
@@ -81,7 +93,19 @@ class Row:
 
 COLUMNS = tuple(field.name for field in fields(Row))
 _FLOATS = frozenset({"alpha", "beta", "lr", "value", "train_value", "distance_w0", "distance_zero"})
-_MAY_BE_EMPTY = frozenset({"study", "n", "train_value", "distance_w0", "distance_zero", "config", "w0"})
+_OPTIONAL = (
+    "n",
+    "train_value",
+    "distance_w0",
+    "distance_zero",
+    "config",
+    "w0",
+    "approach",
+    "target",
+    "task",
+    "metrics",
+)
+_MAY_BE_EMPTY = frozenset({"study", *_OPTIONAL})
 
 
 def _write_cell(name: str, value: object) -> str:
@@ -123,16 +147,17 @@ def _read_cell(name: str, text: str) -> object:
 def parse_rows(text: str, source: str | Path = "rows.csv") -> list[Row]:
     """Inverse of `format_rows`.
 
+    A column that may be empty may also be missing: the file was written before there was one.
     Raises `UserError`, with `source` and the line, for missing columns or a cell that does not parse.
     """
     reader = csv.DictReader(io.StringIO(text))
-    missing = [name for name in COLUMNS if name not in (reader.fieldnames or ())]
+    missing = [name for name in COLUMNS if name not in (reader.fieldnames or ()) and name not in _OPTIONAL]
     if missing:
         raise UserError(f"{source}: no column {', '.join(missing)}; delete the file or make it anew from runs/")
     rows = []
     for line in reader:
         try:
-            rows.append(Row(**{name: _read_cell(name, line[name] or "") for name in COLUMNS}))  # type: ignore[arg-type]
+            rows.append(Row(**{name: _read_cell(name, line.get(name) or "") for name in COLUMNS}))  # type: ignore[arg-type]
         except (KeyError, ValueError) as error:
             raise UserError(f"{source}, line {reader.line_num}: {error}; restore the file") from error
     return rows

@@ -207,8 +207,8 @@ def selection(rows: Sequence[Row], paper: Paper, scale: str) -> Table | None:
 
     The chosen setting is the one of the arm's main runs (learning rate, steps, alpha, beta); before main runs
     exist, every trial with the default alpha and beta is marked. The best trial is marked apart, so that a
-    choice against validation would show. Several experiments are followed by their mean, where a common
-    setting is chosen.
+    choice against validation would show. Several experiments of one metric are followed by their mean, by which
+    their common setting is chosen.
     """
     trials = study_rows(rows, "selection")
     header = ["experiment", "arm", "lr", "steps", "α", "β", "validation", "best", "chosen"]
@@ -218,8 +218,11 @@ def selection(rows: Sequence[Row], paper: Paper, scale: str) -> Table | None:
         arm_trials = [row for row in trials if row.reg == reg]
         chosen = {name: _chosen_settings(rows, arm_trials, name, reg) for name in names}
         lines = [line for name in names for line in _trial_lines(_of(arm_trials, name), chosen[name], paper)]
-        if len(names) > 1:
-            lines += _trial_lines(_means(arm_trials, names), set.intersection(*chosen.values()), paper)
+        for alike in group(arm_trials, lambda row: row.metric).values():
+            together = experiments_of(alike, paper)
+            if len(together) > 1:
+                common = set.intersection(*(chosen[name] for name in together))
+                lines += _trial_lines(_means(alike, together), common, paper)
         for cells, record in lines:
             table.add(cells, {"scale": scale, **record})
     return table if trials else None

@@ -1,4 +1,4 @@
-"""Tables 3 and 6: what the paper printed beside what we measured."""
+"""Table 3: what the paper printed beside what we measured."""
 
 from __future__ import annotations
 
@@ -7,33 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from l2sp.report import captions
-from l2sp.report.paper import PX, Paper, PaperRow, PaperSetting, Unit
+from l2sp.report.paper import PX, Paper, PaperRow, Unit
 from l2sp.report.rows import Row
-from l2sp.report.select import (
-    ARMS,
-    chosen_rows,
-    experiments_of,
-    group,
-    main_rows,
-    one_setting,
-    same_weights,
-    setting_order,
-    setting_text,
-)
+from l2sp.report.select import ARMS, chosen_rows, experiments_of, main_rows
 from l2sp.report.statistics import VERDICTS, Comparison, Summary, compare, summarise
 from l2sp.report.table import Table, Value
-from l2sp.report.text import DASH, arm, difference, measured_interval, scaled, setting_number
+from l2sp.report.text import DASH, arm, difference, measured_interval, scaled
 
-__all__ = [
-    "Pair",
-    "comparison_record",
-    "pairs",
-    "summary_record",
-    "table3",
-    "table6",
-]
-
-CUB = "dstl_cub200"
+__all__ = ["Pair", "comparison_record", "pairs", "summary_record", "table3"]
 
 
 @dataclass(frozen=True)
@@ -62,7 +43,8 @@ def pairs(rows: Sequence[Row], paper: Paper) -> list[Pair]:
 def _own_row(experiment: str, rows: Sequence[Row], paper: Paper) -> PaperRow:
     first = next(row for row in main_rows(rows) if row.experiment == experiment)
     unit = paper.unit(experiment, first.metric)
-    return PaperRow(experiment, "", "own", experiment, "", first.metric, first.better, unit, "", "")
+    texts = (first.approach or "own", first.target or experiment, first.task, first.metric, first.better)
+    return PaperRow(experiment, "", *texts, unit, "", "")
 
 
 def summary_record(prefix: str, summary: Summary, unit: Unit) -> dict[str, Value]:
@@ -132,80 +114,3 @@ def _test_sizes(all_pairs: Sequence[Pair]) -> list[str]:
     sizes = [(pair.row.target, {row.n for row in (*pair.l2, *pair.l2_sp) if row.n}) for pair in all_pairs]
     told = [f"{target} {' or '.join(f'{n:,}' for n in sorted(ns))}" for target, ns in sizes if ns]
     return [f"Test items: {', '.join(told)}."] if told else []
-
-
-@dataclass(frozen=True)
-class _Line6:
-    """One line of Table 6: a printed setting, our runs for it (maybe none), and what to remark."""
-
-    reg: str
-    alpha: float
-    beta: float
-    accuracy: str
-    rows: Sequence[Row]
-    note: str
-
-
-def table6(rows: Sequence[Row], paper: Paper, scale: str) -> Table:
-    """The paper's six settings of alpha and beta on CUB-200, then settings that only we ran.
-
-    Every difference is to the chosen (tuned) L2 setting, or to the paper's own L2 setting where none was
-    chosen.
-    Raises `UserError` if one pair (alpha, beta) of an arm was run with several learning rates or lengths.
-    """
-    runs = [row for row in main_rows(rows) if row.experiment == CUB]
-    lines = _lines6(runs, paper.table6)
-    own = next((line.rows for line in lines if line.reg == "l2" and line.rows), ())
-    base = chosen_rows(runs, CUB, "l2") or list(own)
-    header = ["regulariser", "α", "β", "paper accuracy", f"{scale} accuracy"]
-    header += ["difference to L2", "95 % interval", "verdict", "note"]
-    caption = captions.table6(scale, _reference6(base))
-    table = Table("table6", f"Table 6 (CUB200), {captions.scale_note(scale)}", caption, header)
-    paper_row = paper.row(CUB)
-    unit, better = paper.unit(CUB, "accuracy"), paper_row.better if paper_row else "higher"
-    for line in lines:
-        is_base = bool(base) and bool(line.rows) and base[0].key == line.rows[0].key
-        c = Comparison() if is_base else compare(base, line.rows, better)
-        cells = [ARMS.get(line.reg, line.reg), setting_number(line.alpha), setting_number(line.beta)]
-        cells += [line.accuracy or DASH, arm(_summary(line.rows), unit), difference(c, unit)]
-        table.add([*cells, measured_interval(c, unit), c.verdict or DASH, line.note], _record6(line, c, unit, scale))
-    return table
-
-
-def _lines6(runs: Sequence[Row], printed: Sequence[PaperSetting]) -> list[_Line6]:
-    left = {key: one_setting(found) for key, found in group(runs, lambda r: (r.reg, r.alpha, r.beta)).items()}
-    lines = []
-    for s in printed:
-        key = next(
-            (k for k, found in left.items() if k[0] == s.reg and same_weights(found[0], s.alpha, s.beta)),
-            None,
-        )
-        ours, note = (left.pop(key), "") if key else ([], "")
-        if not ours and s.reg == "l2":
-            # The paper's weight decay fits the paper's scale; ours was chosen on our validation part.
-            key = next((k for k, found in left.items() if k[0] == "l2" and found[0].chosen), None)
-            ours = left.pop(key) if key else []
-            note = f"ours with {setting_text(ours[0].setting)}" if ours else ""
-        lines.append(_Line6(s.reg, s.alpha, s.beta, s.accuracy, ours, _note(note, ours)))
-    extra = sorted(left.values(), key=lambda found: (found[0].reg, setting_order(found[0].setting)))
-    return lines + [_Line6(r[0].reg, r[0].alpha, r[0].beta, "", r, _note("not in the paper", r)) for r in extra]
-
-
-def _note(note: str, rows: Sequence[Row]) -> str:
-    chosen = "chosen on validation" if rows and rows[0].chosen else ""
-    return "; ".join(filter(None, [note, chosen]))
-
-
-def _reference6(base: Sequence[Row]) -> str:
-    if not base:
-        return "L2, of which there are no runs"
-    return f"the L2 runs with {setting_text(base[0].setting)}"
-
-
-def _record6(line: _Line6, comparison: Comparison, unit: Unit, scale: str) -> Mapping[str, Value]:
-    first = line.rows[0].setting if line.rows else None
-    record: dict[str, Value] = {"scale": scale, "reg": line.reg, "alpha": line.alpha, "beta": line.beta}
-    record |= {"paper": line.accuracy, "unit": unit.name}
-    record |= {f"ours_{key}": getattr(first, key, None) for key in ("alpha", "beta", "lr", "steps")}
-    record |= summary_record("ours", _summary(line.rows), unit)
-    return record | comparison_record(comparison, unit) | {"note": line.note}
