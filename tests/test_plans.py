@@ -50,6 +50,8 @@ def test_reproduction_shares_what_tables_share() -> None:
     assert len(together) < apart
     sources = sources_of([p.cfg for p in together])
     assert [s.cfg.experiment for s in sources] == ["source/dstl"] and sources[0].cfg.row is None
+    smoke = sources_of([p.cfg for p in expand(reproduction("smoke"), "smoke", 1)])
+    assert {s.cfg.experiment for s in smoke} == {"source/dstl", "source/encnet50", "source/encnet101"}
 
 
 def test_ladder_has_at_least_five_rungs_a_factor_of_two_apart() -> None:

@@ -16,12 +16,14 @@ from PIL import Image
 
 from l2sp.data.miniature import PARTS, SceneRecipe, build_world, check_world, scenes
 from l2sp.data.miniature.canvas import Canvas, blend, near, noise
-from l2sp.data.miniature.context import CLASSES, CONTEXT, FAMILY_CLASS, LABELS, palette
+from l2sp.data.miniature.context import CLASSES, FAMILY_CLASS, LABELS
 from l2sp.data.miniature.geometry import Array
 from l2sp.data.miniature.paint import stream
 from l2sp.data.miniature.scenery import LAYOUTS, Spot
 from l2sp.data.miniature.scenes import FOLDER, Shot, draw_scene
 from l2sp.data.miniature.species import FAMILIES
+from l2sp.data.palette import palette
+from l2sp.data.segmentation import PASCAL_CLASSES as CONTEXT
 from l2sp.errors import UserError
 
 RECIPE = SceneRecipe()

@@ -43,7 +43,8 @@ def load_indices(path: Path) -> Tensor:
     Raises UserError, naming the file, if it is missing, truncated or of another mode or depth.
     """
     with _opened(path) as image:
-        packed = any("L;" in str(tile.args) for tile in getattr(image, "tile", ()))  # grey of 2 or 4 bits, which PIL stretches to 8
+        # Grey of 2 or 4 bits, which PIL stretches to 8.
+        packed = any("L;" in str(tile.args) for tile in getattr(image, "tile", ()))
         if packed or image.mode not in ("L", "P"):
             depth = "packed grey" if packed else image.mode
             raise UserError(f"{path}: is no map of 8-bit labels (found mode {depth}); unpack the data set again")

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from l2sp.data.miniature.canvas import Canvas
-from l2sp.data.miniature.context import CLASSES, FAMILY_CLASS, LABELS, UNLABELLED, palette
+from l2sp.data.miniature.context import CLASSES, FAMILY_CLASS, LABELS, UNLABELLED
 from l2sp.data.miniature.geometry import Array, Pose, Reach
 from l2sp.data.miniature.paint import Layer, stream
 from l2sp.data.miniature.photograph import random_camera, random_clutter, random_light
@@ -31,6 +31,7 @@ from l2sp.data.miniature.scene import Placed, compose
 from l2sp.data.miniature.scenery import LAYOUTS, Spot
 from l2sp.data.miniature.species import FAMILIES, Individual
 from l2sp.data.miniature.traits import individual
+from l2sp.data.palette import palette
 from l2sp.errors import UserError
 
 __all__ = ["FOLDER", "SCENES", "Scene", "SceneRecipe", "Shot", "annotate", "draw_scene", "plan", "render"]

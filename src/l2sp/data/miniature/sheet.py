@@ -9,12 +9,13 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 
 from l2sp.data.miniature.catalogue import Sample, family_of
-from l2sp.data.miniature.context import LABELS, palette
+from l2sp.data.miniature.context import LABELS
 from l2sp.data.miniature.layouts import plan
 from l2sp.data.miniature.recipe import Recipe, SetRecipe, SourceRecipe
 from l2sp.data.miniature.scenes import FOLDER
 from l2sp.data.miniature.species import FAMILIES
 from l2sp.data.miniature.world import check_world
+from l2sp.data.palette import palette
 from l2sp.errors import UserError
 
 __all__ = ["STRIPS", "contact_sheet", "recipe_of"]

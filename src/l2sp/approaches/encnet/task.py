@@ -1,0 +1,250 @@
+"""EncNet as the training loop sees it: scenes with label maps, from a pre-trained backbone (protocol 1)."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from torch import Tensor, nn
+
+from l2sp.approaches.base import Evaluation, Outline
+from l2sp.approaches.batch_norm import freeze_statistics
+from l2sp.approaches.encnet.config import EncNetConfig
+from l2sp.approaches.encnet.losses import pixel_loss, presence_loss
+from l2sp.approaches.encnet.multi_scale import Windows, scores
+from l2sp.approaches.encnet.network import EncNet, build_network
+from l2sp.approaches.encnet.pictures import sample_pictures
+from l2sp.approaches.weights import Start, apply_start, load_start
+from l2sp.config import TrainConfig
+from l2sp.data.images import MapCache, Pair
+from l2sp.data.joint import ScaledCrop
+from l2sp.data.loader import CachedMaps, collate_maps, collate_single, eval_batches, steps_per_epoch, train_batches
+from l2sp.data.segmentation import IGNORED, Maps, Segmentation, check_counts, digest, find_root, hold_out, read
+from l2sp.data.transforms import Normalize
+from l2sp.errors import UserError
+from l2sp.metrics import ConfusionMatrix
+
+__all__ = ["APPROACH", "EncNetTask"]
+
+_log = logging.getLogger(__name__)
+_HEADS = {"head": ("head.",), "aux": ("aux.",)}
+_CLASSIFIERS = ("fc.", "classifier.", "head.")  # of pre-trained files: no part of a backbone
+
+
+class EncNetTask:
+    """Network, data, losses and metrics of one EncNet run.
+
+    The table's metric is mIoU over several scales; the training part is evaluated at one scale only, as is the
+    test part beside it (`mIoU_single`, `pixAcc_single`).
+
+    Args:
+        cfg: the run.
+        data_root: folder that holds the data set's folder.
+        start_file: file of the pre-trained weights, for the sources that read one.
+        device: where the network lies; batches are moved there.
+
+    Raises:
+        UserError: data or weights are missing or damaged.
+    """
+
+    def __init__(self, cfg: TrainConfig, data_root: Path, start_file: Path | None, device: torch.device) -> None:
+        self.metric, self.train_metric = "mIoU", "mIoU_single"
+        self._cfg, self._protocol, self._device = cfg, cast(EncNetConfig, cfg.approach), device
+        self.lr_factors: Mapping[str, float] = _lr_factors(self._protocol)
+        data, data_digest = _read(cfg, data_root)
+        self._data, self._parts = data, _parts(data, cfg)
+        self._cache = MapCache(data.decode)
+        model = _network(cfg, len(data.classes))
+        start = _start(model, cfg, start_file)
+        report = apply_start(model, start) if start.tensors else "from scratch"
+        self.model: nn.Module = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._net = model
+        self.start: Mapping[str, Tensor] = start.tensors
+        self.steps_per_epoch = steps_per_epoch(len(self._parts["train"]), cfg.optim.batch_size)
+        self.notes = {
+            "data": data_digest,
+            "class_names": list(data.classes),
+            "images": {name: len(maps) for name, maps in self._parts.items()},
+            "start": {"origin": start.origin, "sha256": start.sha256, "report": str(report)},
+        }
+
+    @staticmethod
+    def data_digest(cfg: TrainConfig, data_root: Path) -> str:
+        """What tells one data set from another: see `l2sp.data.segmentation.digest`."""
+        return _read(cfg, data_root)[1]
+
+    @staticmethod
+    def outline(cfg: TrainConfig, classes: int) -> Outline:
+        """The network with its two heads; items are one training crop and one image of PASCAL VOC's usual size."""
+        protocol, model = cast(EncNetConfig, cfg.approach), _network(cfg, classes)
+        size = protocol.crop_size
+        batch = torch.rand(1, 3, size, size), torch.randint(classes, (1, size, size))
+        image = torch.randint(256, (3, 375, 500), dtype=torch.uint8)
+        return Outline(
+            model,
+            _HEADS,
+            _lr_factors(protocol),
+            # One crop has no batch to normalise the codes over; two halves of it would be other sizes.
+            lambda: _loss(model, *batch, protocol),
+            lambda: _predict(model, image[None], cfg, protocol.multi_scale.scales, flip=protocol.multi_scale.flip),
+            f"one training crop of {size}x{size}, one test image of 500x375 at all scales",
+        )
+
+    def batches(self, first: int, last: int) -> Iterator[Pair]:
+        """Images (N, 3, S, S) and maps (N, S, S) of the steps first..last-1."""
+        cfg = self._cfg
+        items = CachedMaps(self._parts["train"], _augmentation(self._protocol), self._cache, cfg.seed)
+        return train_batches(
+            items, collate_maps, cfg.optim.batch_size, cfg.seed, first, last, workers=cfg.runtime.workers
+        )
+
+    def loss(self, batch: Pair) -> Tensor:
+        """Pixel loss of the main head, plus that of the auxiliary head and the presence loss by their weights."""
+        images, maps = (t.to(self._device, non_blocking=True) for t in batch)
+        return _loss(self._net, images, maps, self._protocol)
+
+    @torch.inference_mode()
+    def evaluate(self, split: str) -> Evaluation:
+        """mIoU and pixel accuracy in [0, 1]; the confusion matrices for the log; samples of predictions."""
+        scales = self._protocol.multi_scale
+        multi, single = (ConfusionMatrix(len(self._data.classes), IGNORED) for _ in range(2))
+        maps_of = self._parts[split]
+        shown = _spread(len(maps_of), self._protocol.pictures)
+        pictures: dict[str, bytes] = {}
+        self.model.eval()
+        for first, images, maps in _equal_sizes(self._stored(maps_of), self._cfg.evaluate.batch_size):
+            single.update(self._classify(images, [1.0], flip=False), maps)
+            if split == "train":
+                continue
+            found = self._classify(images, scales.scales, flip=scales.flip)
+            multi.update(found, maps)
+            for index in shown & set(range(first, first + len(images))):
+                place = index - first
+                pictures |= sample_pictures(index, images[place], maps[place], found[place])
+        metrics = {"mIoU_single": single.miou(), "pixAcc_single": single.pixel_accuracy()}
+        log = {"confusion_single": single.tolist()}
+        if split != "train":
+            metrics |= {"mIoU": multi.miou(), "pixAcc": multi.pixel_accuracy()}
+            log |= {"confusion": multi.tolist()}
+        return Evaluation(metrics, len(maps_of), log, pictures)
+
+    def _stored(self, maps: Maps) -> Iterator[Pair]:
+        """The scenes of a part as they are stored, one by one."""
+        cache = self._cache if maps is self._parts["train"] else MapCache(self._data.decode, limit_bytes=0)
+        items = CachedMaps(maps, _as_stored, cache)
+        return eval_batches(items, collate_single, 1, workers=self._cfg.runtime.workers)
+
+    def _classify(self, images: Tensor, scales: list[float], flip: bool) -> Tensor:
+        return _predict(self._net, images.to(self._device), self._cfg, scales, flip).cpu()
+
+
+def _read(cfg: TrainConfig, data_root: Path) -> tuple[Segmentation, str]:
+    root = find_root(data_root, cfg.data.folders, cfg.data.remedy)
+    data = read(cfg.data.reader, root, cfg.data.remedy)
+    if cfg.data.official is not None and cfg.scale.world is None:
+        difference = check_counts(data, dict(cast(Any, cfg.data.official)))
+        if difference and cfg.scale.require_official:
+            raise UserError(f"{difference}; scale={cfg.scale.name} needs the official release: {cfg.data.remedy}")
+        if difference:
+            _log.info(difference)
+    return data, digest(data, root)
+
+
+def _parts(data: Segmentation, cfg: TrainConfig) -> dict[str, Maps]:
+    if cfg.evaluate.split == "test":
+        return {"train": data.train, "test": data.test}
+    if data.val is not None:
+        return {"train": data.train, "val": data.val}
+    kept, held_out = hold_out(data.train, cfg.evaluate.hold_out, seed=0)
+    return {"train": kept, "val": held_out}
+
+
+def _augmentation(protocol: EncNetConfig) -> ScaledCrop:
+    augment = protocol.augment
+    low, high = augment.scale
+    return ScaledCrop(
+        protocol.crop_size,
+        protocol.base_size,
+        protocol.mean,
+        protocol.std,
+        scale=(low, high),
+        edge=cast(Any, augment.edge),
+        blur=augment.blur,
+        flip=augment.flip,
+    )
+
+
+def _as_stored(scene: Pair) -> Pair:
+    return scene
+
+
+def _network(cfg: TrainConfig, classes: int) -> EncNet:
+    """The run's network, with weights drawn from its seed."""
+    network = cast(EncNetConfig, cfg.approach).network
+    torch.manual_seed(cfg.seed)
+    model = build_network(network.name, network.width, classes, network.codes, network.dropout)
+    if network.frozen_bn:
+        freeze_statistics(model.backbone)
+    return model
+
+
+def _start(model: EncNet, cfg: TrainConfig, start_file: Path | None) -> Start:
+    """The backbone's starting weights by the whole network's names."""
+    source = "file" if cfg.weights.source == "source_run" else cfg.weights.source
+    found = load_start(source, model.backbone, start_file, cfg.weights.sha256, _CLASSIFIERS)
+    own = model.backbone.state_dict()
+    tensors = {f"backbone.{name}": tensor for name, tensor in found.tensors.items() if name in own}
+    return Start(tensors, found.sha256, found.origin)
+
+
+def _lr_factors(protocol: EncNetConfig) -> dict[str, float]:
+    return {prefix: protocol.head_lr_factor for prefixes in _HEADS.values() for prefix in prefixes}
+
+
+def _loss(model: EncNet, images: Tensor, maps: Tensor, protocol: EncNetConfig) -> Tensor:
+    out = model(images)
+    loss = pixel_loss(out.logits, maps, IGNORED) + protocol.aux_weight * pixel_loss(out.aux, maps, IGNORED)
+    return loss + protocol.presence_weight * presence_loss(out.presence, maps, IGNORED)
+
+
+def _predict(model: EncNet, images: Tensor, cfg: TrainConfig, scales: list[float], flip: bool) -> Tensor:
+    """Classes (B, H, W) of images uint8 (B, 3, H, W) of one size."""
+    protocol = cast(EncNetConfig, cfg.approach)
+    normalize = Normalize(protocol.mean, protocol.std)
+    normalized = torch.stack([normalize(image.cpu()) for image in images]).to(images.device)
+    windows = Windows(
+        base=protocol.base_size,
+        crop=protocol.crop_size,
+        stride=max(1, int(protocol.crop_size * protocol.multi_scale.stride)),
+        flip=flip,
+        black=normalize(torch.zeros(3, 1, 1)).flatten(),
+        batch=cfg.evaluate.batch_size,
+    )
+    return scores(model.segment, normalized, scales, windows).argmax(1)
+
+
+def _equal_sizes(scenes: Iterable[Pair], limit: int) -> Iterator[tuple[int, Tensor, Tensor]]:
+    """Runs of at most `limit` neighbours of one size: number of the first, images, maps."""
+    first, run = 0, list[Pair]()
+    for scene in scenes:
+        if run and (len(run) == limit or scene[0].shape != run[0][0].shape):
+            yield first, *_stacked(run)
+            first, run = first + len(run), []
+        run.append(scene)
+    if run:
+        yield first, *_stacked(run)
+
+
+def _stacked(run: list[Pair]) -> Pair:
+    return torch.stack([image for image, _ in run]), torch.stack([labels for _, labels in run])
+
+
+def _spread(count: int, wanted: int) -> set[int]:
+    """That many numbers of 0..count-1, evenly spread."""
+    return {int((place + 0.5) * count / wanted) for place in range(min(wanted, count))}
+
+
+APPROACH = EncNetTask
