@@ -40,7 +40,7 @@ def test_table_3_has_both_arms_of_every_experiment() -> None:
     planned = expand([load_plan("table3")], "paper", 1)
     files = (CONFIGS / "experiment").glob("*.yaml")
     experiments = [path.stem for path in files if "paper: null" not in path.read_text()]
-    found = {(p.cfg.experiment, p.cfg.reg.name) for p in planned if p.cfg.paper is not None}  # own rows may join
+    found = {(p.cfg.experiment, p.cfg.reg.name) for p in planned if p.cfg.paper is not None}
     assert found == set(itertools.product(experiments, ["l2", "l2_sp"]))
 
 

@@ -280,6 +280,7 @@ def identity(cfg: TrainConfig) -> dict[str, Any]:
     """The part of a resolved configuration that makes a run what it is, as plain containers."""
     plain = cast(dict[str, Any], OmegaConf.to_container(cast(Any, cfg), resolve=True))
     del plain["approach"]["penalty"]  # which setting a table reports does not change the runs of any
+    plain["approach"].pop("pictures", None)  # nor does what is kept for people to look at
     plain["data"] = {"reader": plain["data"]["reader"]}  # what was read is compared by its digest
     return {key: value for key, value in plain.items() if key not in NOT_IDENTITY}
 

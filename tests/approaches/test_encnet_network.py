@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import subprocess
 import sys
 
@@ -155,7 +154,6 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)
 
 @pytest.mark.skipif(sys.platform != "linux", reason="peak memory is in kilobytes on Linux only")
 def test_encoding_needs_little_memory() -> None:
-    assert resource.RUSAGE_SELF == 0
     done = subprocess.run([sys.executable, "-c", _MEMORY], capture_output=True, text=True, check=True)
     assert int(done.stdout) < 150 * 1024  # the direct formula's residuals alone take 900 MB
 

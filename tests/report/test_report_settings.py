@@ -142,3 +142,14 @@ def test_sheets_need_both_arms_and_whole_lines(tmp_path: Path) -> None:
     next((tmp_path / "mini").rglob("l2_sp-*/seed=0/samples/11-prediction.png")).unlink()
     assert len(sample_sheets(tmp_path, "mini", rows, paper)[0].lines) == 1
     assert sample_sheets(tmp_path, "mini", [row for row in rows if row.reg == "l2"], paper) == []
+
+
+def test_a_diverged_seed_beside_healthy_ones_is_said_in_every_metric(scenes: Path) -> None:
+    folder = write_segmentation(scenes, ENC, "l2_sp", 1, float("nan"), alpha=1e-3, beta=1e-4)
+    write_segmentation(scenes, ENC, "l2_sp", 0, 0.41, alpha=1e-3, beta=1e-4)
+    done = json.loads((folder / "done.json").read_text())
+    done["results"] = {"test": {"mIoU": float("nan"), "n": 0}}  # as the trainer leaves it
+    (folder / "done.json").write_text(json.dumps(done))
+    table = settings_table("table4", read_runs(scenes, "mini")[0], read_paper(PAPER), "mini")
+    line = dict(zip(table.header, table.lines[2], strict=True))
+    assert line["mini mIoU"] == line["mini pixAcc"] == "diverged (1 of 2)" and line["verdict"] == "diverged"

@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +17,7 @@ from safetensors.torch import load_file
 from l2sp.approaches.dstl.task import DSTL
 from l2sp.config import ScheduleConfig, compose
 from l2sp.errors import Diverged, UserError
-from l2sp.runs import run_of
+from l2sp.runs import run_of, source_of
 from l2sp.training.fit import total_steps
 from l2sp.training.optim import build_optimizer
 from l2sp.training.run import train
@@ -121,9 +122,17 @@ def test_nan_loss_stops_with_step_and_learning_rate(smoke, monkeypatch: pytest.M
         train(smoke())
     assert "nan at step 2" in json.loads((run.path / "failed.json").read_text())["error"]
     done = json.loads((run.path / "done.json").read_text())
-    assert run.done and math.isnan(done["value"]) and done["steps"] == 2  # lost, and counted as lost
+    assert run.done and math.isnan(done["value"]) and done["steps"] == 4 and done["lost_step"] == 2  # counted as lost
     with pytest.raises(Diverged, match="nan at step 2"):  # said again, not tried again
         train(smoke())
+
+
+def test_a_source_has_threads_of_its_own_whoever_starts_it(smoke) -> None:
+    cfg = smoke("reg=l2", "runtime.threads=2", "seed=3")
+    shutil.rmtree(run_of(source_of(cfg)[1]).path, ignore_errors=True)
+    run = train(cfg)
+    found = [json.loads((r.path / "env.json").read_text())["threads"] for r in (run_of(source_of(cfg)[1]), run)]
+    assert found == [1, 2]  # so that its weights are the same as in a campaign
 
 
 def test_weights_lost_in_the_last_step_are_noticed(smoke) -> None:

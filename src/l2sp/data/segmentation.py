@@ -17,6 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from l2sp.data.class_names import PASCAL_CLASSES
 from l2sp.data.images import Decode, load_indices
 from l2sp.data.labelled import check_counts, check_listed, digest, divide
 from l2sp.data.release import Release, find_root, quoted
@@ -32,14 +33,7 @@ IGNORED = 255
 
 _UNKNOWN = 254  # what a decoder makes of a value that must not occur
 
-# The 59 classes of PASCAL-Context, and their numbers in the release's own list of 459 (protocol 1.6).
-PASCAL_CLASSES = (
-    "aeroplane", "bag", "bed", "bedclothes", "bench", "bicycle", "bird", "boat", "book", "bottle", "building", "bus",
-    "cabinet", "car", "cat", "ceiling", "chair", "cloth", "computer", "cow", "cup", "curtain", "dog", "door", "fence",
-    "floor", "flower", "food", "grass", "ground", "horse", "keyboard", "light", "motorbike", "mountain", "mouse",
-    "person", "plate", "platform", "pottedplant", "road", "rock", "sheep", "shelves", "sidewalk", "sign", "sky", "snow",
-    "sofa", "table", "track", "train", "tree", "truck", "tvmonitor", "wall", "water", "window", "wood",
-)  # fmt: skip
+# The numbers of the 59 classes in the release's own list of 459 (protocol 1.6).
 PASCAL_IDS = (
     2, 9, 18, 19, 22, 23, 25, 31, 33, 34, 44, 45, 46, 59, 65, 68, 72, 80, 85, 98, 104, 105, 113, 115, 144, 158, 159,
     162, 187, 189, 207, 220, 232, 258, 259, 260, 284, 295, 296, 308, 324, 326, 347, 349, 354, 355, 360, 366, 368, 397,

@@ -69,8 +69,11 @@ class Row:
     metrics: str = ""
 
     def measured(self, metric: str) -> float | None:
-        """The value of any recorded metric, in the unit that the run wrote; None if it was not recorded."""
-        if metric == self.metric:
+        """The value of any recorded metric, in the unit that the run wrote; None if it was not recorded.
+
+        A diverged run has none that is a number.
+        """
+        if metric == self.metric or not math.isfinite(self.value):
             return self.value
         found = dict(pair.split("=", 1) for pair in self.metrics.split())
         return float(found[metric]) if metric in found else None

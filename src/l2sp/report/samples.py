@@ -31,7 +31,7 @@ def sample_sheets(results: Path, scale: str, rows: Sequence[Row], paper: Paper) 
         if folders is None:
             continue
         l2, l2_sp = folders
-        numbers = sorted(path.name.partition("-")[0] for path in l2.glob("samples/*-prediction.png"))
+        numbers = sorted((path.name.partition("-")[0] for path in l2.glob("samples/*-prediction.png")), key=int)
         lines = [_line(l2, l2_sp, number) for number in numbers]
         whole = [line for line in lines if all(path.is_file() for path in line)]
         if whole:

@@ -79,15 +79,16 @@ def compare(base: Sequence[Row], other: Sequence[Row], better: str) -> Compariso
     """Compares two arms of one experiment over the seeds that both have finished.
 
     Two runs form a pair if seed, starting point, learning rate, steps, metric, split and number of evaluated
-    items agree. `better` is `higher` or `lower`. The verdict asks for an interval that excludes zero; without
-    any spread between seeds the interval is no evidence and the verdict stays "not separable". One diverged
-    run in a pair makes the verdict "diverged" and leaves all numbers out. Raises `ValueError` for another
-    `better`.
+    items agree; a diverged run evaluated nothing. `better` is `higher` or `lower`. The verdict asks for an interval
+    that excludes zero; without any spread between seeds the interval is no evidence and the verdict stays "not
+    separable". One diverged run in a pair makes the verdict "diverged" and leaves all numbers out. Raises
+    `ValueError` for another `better`.
     """
     if better not in ("higher", "lower"):
         raise ValueError(f"better is {better!r}, not higher or lower")
-    partners = {_pair_key(row): row.value for row in base}
-    pairs = [(partners[_pair_key(row)], row.value) for row in other if _pair_key(row) in partners]
+    by_key = {_pair_key(row): row for row in base}
+    found = [(by_key[_pair_key(row)], row) for row in other if _pair_key(row) in by_key]
+    pairs = [(a.value, b.value) for a, b in found if a.n == b.n or not math.isfinite(a.value + b.value)]
     if not pairs:
         return Comparison()
     differences = [b - a for a, b in pairs]
@@ -102,8 +103,8 @@ def compare(base: Sequence[Row], other: Sequence[Row], better: str) -> Compariso
     return Comparison(s.mean, low, high, s.n, False, _verdict(low, high, better))
 
 
-def _pair_key(row: Row) -> tuple[int, str, float, int, str, str, int | None]:
-    return (row.seed, row.w0, row.lr, row.steps, row.metric, row.split, row.n)
+def _pair_key(row: Row) -> tuple[int, str, float, int, str, str]:
+    return (row.seed, row.w0, row.lr, row.steps, row.metric, row.split)
 
 
 def _verdict(low: float, high: float, better: str) -> str:

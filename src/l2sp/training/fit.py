@@ -43,7 +43,7 @@ def fit(approach: Approach, regularised: Regularised, optim: OptimConfig, runtim
     for step, batch in tqdm(steps, total=total, initial=first, desc=run.path.parent.name, disable=None, leave=False):
         lr = optim.lr * lr_factor(optim.schedule, step, total, approach.steps_per_epoch)
         for group in optimizer.param_groups:
-            group["lr"] = lr * group["lr_factor"]
+            group["lr"] = lr * group.get("lr_factor", 1.0)  # checkpoints of older versions have none
         optimizer.zero_grad(set_to_none=True)
         with torch.autocast(device, torch.bfloat16, enabled=optim.bf16):
             loss = approach.loss(batch)

@@ -14,9 +14,9 @@ from l2sp.approaches.registry import build_approach, data_digest
 from l2sp.approaches.weights import save_weights
 from l2sp.config import TrainConfig
 from l2sp.errors import Diverged, UserError
-from l2sp.machine import peak_memory
+from l2sp.machine import cores, peak_memory
 from l2sp.runs import Run, environment, run_of, source_of
-from l2sp.training.fit import fit
+from l2sp.training.fit import fit, total_steps
 from l2sp.training.optim import Regularised, build_optimizer
 
 __all__ = ["train"]
@@ -49,10 +49,12 @@ def train(cfg: TrainConfig, wait: bool = False) -> Run:
 
 def _train(cfg: TrainConfig, run: Run) -> None:
     started = time.monotonic()
-    if cfg.runtime.threads is not None:
-        torch.set_num_threads(cfg.runtime.threads)
-    device = _device(cfg.runtime.device)
-    approach = build_approach(cfg, _data_root(cfg), _start_file(cfg), device)
+    device, data_root = _device(cfg.runtime.device), _data_root(cfg)
+    if cfg.weights.source == "source_run":
+        data_digest(cfg, data_root)  # its data is looked for before minutes go into a starting point
+    start_file = _start_file(cfg)  # may train, with threads of its own
+    torch.set_num_threads(cfg.runtime.threads or cores())
+    approach = build_approach(cfg, data_root, start_file, device)
     regularised = build_optimizer(approach.model, approach.start, cfg.reg, cfg.optim, approach.lr_factors)
     used = {"device": _device_name(device), "threads": torch.get_num_threads()}
     run.start(environment(**used, **approach.notes, **regularised.describe()))
@@ -62,8 +64,9 @@ def _train(cfg: TrainConfig, run: Run) -> None:
         if not run.source:
             # A lost run is a result: an average over the seeds that survive would flatter its arm.
             found = {cfg.evaluate.split: Evaluation({approach.metric: math.nan}, 0)}
-            done = _done(approach, found, cfg, lost.step, regularised, started)
-            run.finish({**done, "lost": str(lost)})
+            planned = total_steps(cfg.optim, approach.steps_per_epoch)  # by which its setting is known
+            done = _done(approach, found, cfg, planned, regularised, started)
+            run.finish({**done, "lost": str(lost), "lost_step": lost.step})
         raise Diverged(f"{run.path}: {lost}", lost.step) from lost
     found = {split: approach.evaluate(split) for split in ("train", cfg.evaluate.split)}
     for split, part in found.items():

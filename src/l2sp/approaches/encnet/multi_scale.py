@@ -44,7 +44,7 @@ def scores(segment: Segment, images: Tensor, scales: Sequence[float], windows: W
 
     Returns:
         float64 (B, C, H, W): summed over the scales, the windows' mean of exp(logits + mirrored logits). The
-        exponential is not normalised, as published; hence the double precision, in which it does not overflow.
+        exponential is not normalised, as published; hence the double precision, which holds it up to logits of 350.
     """
     size = images.shape[-2:]
     total: Tensor | None = None
@@ -70,16 +70,19 @@ def _resize(maps: Tensor, size: Sequence[int]) -> Tensor:
 def _slide(segment: Segment, images: Tensor, windows: Windows) -> Tensor:
     """Mean over the windows that cover a pixel, (B, C, H, W); an image smaller than the crop is one padded window."""
     height, width = images.shape[-2:]
-    rows, columns = _starts(height, windows), _starts(width, windows)
-    padded = _pad(images, rows[-1] + windows.crop, columns[-1] + windows.crop, windows.black)
-    places = [(row, column) for row in rows for column in columns]
-    crops = [padded[..., r : r + windows.crop, c : c + windows.crop] for r, c in places]
-    found = _exponentials(segment, torch.cat(crops), windows).chunk(len(places))
-    total = found[0].new_zeros(*found[0].shape[:2], *padded.shape[-2:])
-    count = total.new_zeros(padded.shape[-2:])
-    for (row, column), part in zip(places, found, strict=True):
-        total[..., row : row + windows.crop, column : column + windows.crop] += part
-        count[row : row + windows.crop, column : column + windows.crop] += 1
+    tops, lefts = _starts(height, windows), _starts(width, windows)
+    padded = _pad(images, tops[-1] + windows.crop, lefts[-1] + windows.crop, windows.black)
+    places = [(top, left) for top in tops for left in lefts]
+    at_once = max(1, windows.batch // len(images))  # all windows of a large image would fill the memory
+    total, count = torch.zeros(0), torch.zeros(padded.shape[-2:], dtype=torch.float64, device=images.device)
+    for first in range(0, len(places), at_once):
+        some = [(slice(r, r + windows.crop), slice(c, c + windows.crop)) for r, c in places[first : first + at_once]]
+        crops = torch.cat([padded[..., rows, columns] for rows, columns in some])
+        for (rows, columns), part in zip(some, _exponentials(segment, crops, windows).chunk(len(some)), strict=True):
+            if not total.numel():
+                total = part.new_zeros(*part.shape[:2], *padded.shape[-2:])
+            total[..., rows, columns] += part
+            count[rows, columns] += 1
     return (total / count)[..., :height, :width]
 
 

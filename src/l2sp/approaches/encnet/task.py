@@ -87,7 +87,6 @@ class EncNetTask:
             model,
             _HEADS,
             _lr_factors(protocol),
-            # One crop has no batch to normalise the codes over; two halves of it would be other sizes.
             lambda: _loss(model, *batch, protocol),
             lambda: _predict(model, image[None], cfg, protocol.multi_scale.scales, flip=protocol.multi_scale.flip),
             f"one training crop of {size}x{size}, one test image of 500x375 at all scales",
@@ -138,7 +137,7 @@ class EncNetTask:
         return eval_batches(items, collate_single, 1, workers=self._cfg.runtime.workers)
 
     def _classify(self, images: Tensor, scales: list[float], flip: bool) -> Tensor:
-        return _predict(self._net, images.to(self._device), self._cfg, scales, flip).cpu()
+        return _predict(self._net, images, self._cfg, scales, flip).cpu()
 
 
 def _read(cfg: TrainConfig, data_root: Path) -> tuple[Segmentation, str]:
@@ -214,7 +213,8 @@ def _predict(model: EncNet, images: Tensor, cfg: TrainConfig, scales: list[float
     """Classes (B, H, W) of images uint8 (B, 3, H, W) of one size."""
     protocol = cast(EncNetConfig, cfg.approach)
     normalize = Normalize(protocol.mean, protocol.std)
-    normalized = torch.stack([normalize(image.cpu()) for image in images]).to(images.device)
+    device = next(model.parameters()).device
+    normalized = torch.stack([normalize(image) for image in images]).to(device)
     windows = Windows(
         base=protocol.base_size,
         crop=protocol.crop_size,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from l2sp.data.segmentation import PASCAL_CLASSES
+from l2sp.data.class_names import PASCAL_CLASSES
 
 __all__ = ["CLASSES", "FAMILY_CLASS", "LABELS", "UNLABELLED"]
 
