@@ -50,9 +50,7 @@ def train(cfg: TrainConfig, wait: bool = False) -> Run:
 def _train(cfg: TrainConfig, run: Run) -> None:
     started = time.monotonic()
     device, data_root = _device(cfg.runtime.device), _data_root(cfg)
-    if cfg.weights.source == "source_run":
-        data_digest(cfg, data_root)  # its data is looked for before minutes go into a starting point
-    start_file = _start_file(cfg)  # may train, with threads of its own
+    start_file = _start_file(cfg, data_root)  # may train, with threads of its own
     torch.set_num_threads(cfg.runtime.threads or cores())
     approach = build_approach(cfg, data_root, start_file, device)
     regularised = build_optimizer(approach.model, approach.start, cfg.reg, cfg.optim, approach.lr_factors)
@@ -110,11 +108,13 @@ def _data_root(cfg: TrainConfig) -> Path:
     return ensure_world(Path(cfg.paths.artifacts), cfg.scale.world, cfg.data.part)
 
 
-def _start_file(cfg: TrainConfig) -> Path | None:
+def _start_file(cfg: TrainConfig, data_root: Path) -> Path | None:
     weights = cfg.weights
     if weights.source == "source_run":
         _, source = source_of(cfg)
         source.runtime.device = cfg.runtime.device
+        if not run_of(source).done:
+            data_digest(cfg, data_root)  # the run's own data is looked for before minutes go into its start
         return train(source, wait=True).weights
     return Path(cfg.paths.data) / weights.file if weights.source == "file" and weights.file else None
 
