@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
@@ -16,19 +15,18 @@ from l2sp.approaches.base import Evaluation, Outline
 from l2sp.approaches.batch_norm import freeze_statistics, set_bn_momentum
 from l2sp.approaches.dstl.config import DSTLConfig
 from l2sp.approaches.dstl.network import build_network, head_prefixes, logits_of, zero_head
+from l2sp.approaches.release import read_release
 from l2sp.approaches.weights import Start, apply_start, load_start
 from l2sp.config import TrainConfig
-from l2sp.data.classification import Classification, Split, check_counts, digest, find_root, hold_out, read
+from l2sp.data.classification import Classification, Split, hold_out, read
 from l2sp.data.images import ImageCache
 from l2sp.data.loader import CachedImages, collate_labels, eval_batches, steps_per_epoch, train_batches
 from l2sp.data.transforms import eval_transform, train_transform
-from l2sp.errors import UserError
 from l2sp.metrics import correct
 
 __all__ = ["APPROACH", "DSTL"]
 
 Batch = tuple[Tensor, Tensor]
-_log = logging.getLogger(__name__)
 
 
 class DSTL:
@@ -48,7 +46,7 @@ class DSTL:
         self.metric = self.train_metric = "accuracy"
         self.lr_factors: Mapping[str, float] = {}
         self._cfg, self._protocol, self._device = cfg, cast(DSTLConfig, cfg.approach), device
-        data, data_digest = _read(cfg, data_root)
+        data, data_digest = read_release(cfg, data_root, read)
         self._splits = _splits(data, cfg)
         model = _network(cfg, len(data.classes))
         source = "file" if cfg.weights.source == "source_run" else cfg.weights.source
@@ -65,7 +63,7 @@ class DSTL:
     @staticmethod
     def data_digest(cfg: TrainConfig, data_root: Path) -> str:
         """What tells one data set from another: see `l2sp.data.labelled.digest`."""
-        return _read(cfg, data_root)[1]
+        return read_release(cfg, data_root, read)[1]
 
     @staticmethod
     def outline(cfg: TrainConfig, classes: int) -> Outline:
@@ -152,19 +150,6 @@ def _loss(model: nn.Module, images: Tensor, labels: Tensor, protocol: DSTLConfig
     logits, aux = logits_of(model(images))
     loss = criterion(logits)
     return loss if aux is None else loss + protocol.aux_weight * criterion(aux)
-
-
-def _read(cfg: TrainConfig, data_root: Path) -> tuple[Classification, str]:
-    root = find_root(data_root, cfg.data.folders, cfg.data.remedy)
-    data = read(cfg.data.reader, root, cfg.data.remedy)
-    if cfg.data.official is not None and cfg.scale.world is None:
-        official = cfg.data.official
-        difference = check_counts(data, dict(cast(Any, official)))
-        if difference and cfg.scale.require_official:
-            raise UserError(f"{difference}; scale={cfg.scale.name} needs the official release: {cfg.data.remedy}")
-        if difference:
-            _log.info(difference)
-    return data, digest(data, root)
 
 
 def _splits(data: Classification, cfg: TrainConfig) -> dict[str, Split]:

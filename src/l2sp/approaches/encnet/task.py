@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
@@ -17,19 +16,18 @@ from l2sp.approaches.encnet.losses import pixel_loss, presence_loss
 from l2sp.approaches.encnet.multi_scale import Windows, scores
 from l2sp.approaches.encnet.network import EncNet, build_network
 from l2sp.approaches.encnet.pictures import sample_pictures
+from l2sp.approaches.release import read_release
 from l2sp.approaches.weights import Start, apply_start, load_start
 from l2sp.config import TrainConfig
 from l2sp.data.images import MapCache, Pair
 from l2sp.data.joint import ScaledCrop
 from l2sp.data.loader import CachedMaps, collate_maps, collate_single, eval_batches, steps_per_epoch, train_batches
-from l2sp.data.segmentation import IGNORED, Maps, Segmentation, check_counts, digest, find_root, hold_out, read
+from l2sp.data.segmentation import IGNORED, Maps, Segmentation, hold_out, read
 from l2sp.data.transforms import Normalize
-from l2sp.errors import UserError
 from l2sp.metrics import ConfusionMatrix
 
 __all__ = ["APPROACH", "EncNetTask"]
 
-_log = logging.getLogger(__name__)
 _HEADS = {"head": ("head.",), "aux": ("aux.",)}
 _CLASSIFIERS = ("fc.", "classifier.", "head.")  # of pre-trained files: no part of a backbone
 
@@ -54,7 +52,7 @@ class EncNetTask:
         self.metric, self.train_metric = "mIoU", "mIoU_single"
         self._cfg, self._protocol, self._device = cfg, cast(EncNetConfig, cfg.approach), device
         self.lr_factors: Mapping[str, float] = _lr_factors(self._protocol)
-        data, data_digest = _read(cfg, data_root)
+        data, data_digest = read_release(cfg, data_root, read)
         self._data, self._parts = data, _parts(data, cfg)
         self._cache = MapCache(data.decode)
         model = _network(cfg, len(data.classes))
@@ -74,7 +72,7 @@ class EncNetTask:
     @staticmethod
     def data_digest(cfg: TrainConfig, data_root: Path) -> str:
         """What tells one data set from another: see `l2sp.data.segmentation.digest`."""
-        return _read(cfg, data_root)[1]
+        return read_release(cfg, data_root, read)[1]
 
     @staticmethod
     def outline(cfg: TrainConfig, classes: int) -> Outline:
@@ -138,18 +136,6 @@ class EncNetTask:
 
     def _classify(self, images: Tensor, scales: list[float], flip: bool) -> Tensor:
         return _predict(self._net, images, self._cfg, scales, flip).cpu()
-
-
-def _read(cfg: TrainConfig, data_root: Path) -> tuple[Segmentation, str]:
-    root = find_root(data_root, cfg.data.folders, cfg.data.remedy)
-    data = read(cfg.data.reader, root, cfg.data.remedy)
-    if cfg.data.official is not None and cfg.scale.world is None:
-        difference = check_counts(data, dict(cast(Any, cfg.data.official)))
-        if difference and cfg.scale.require_official:
-            raise UserError(f"{difference}; scale={cfg.scale.name} needs the official release: {cfg.data.remedy}")
-        if difference:
-            _log.info(difference)
-    return data, digest(data, root)
 
 
 def _parts(data: Segmentation, cfg: TrainConfig) -> dict[str, Maps]:
