@@ -91,10 +91,9 @@ def _do(planned: Sequence[Planned], campaign: Campaign, after_each: Callable[[],
     pending = [item for item in planned if _state(item) != "done"]
     sources = sources_of([p.cfg for p in pending])
     if any(not source.run.done for source in sources):
-        print("pre-training the starting point (once; cached under artifacts)", flush=True)
-        outcome = run_all(sources, jobs=1, threads=jobs * threads, after_each=lambda: None)
-        if outcome.failed:
-            return outcome.failed
+        print("pre-training the starting points (once; cached under artifacts)", flush=True)
+        if failed := _pre_train(sources, jobs, threads):
+            return failed
     if pending:
         print(f"{len(pending)} runs to do, {jobs} at a time with {threads} threads each", flush=True)
     outcome = run_all(planned, jobs, threads, after_each)
@@ -104,6 +103,16 @@ def _do(planned: Sequence[Planned], campaign: Campaign, after_each: Callable[[],
         flush=True,
     )
     return outcome.failed
+
+
+def _pre_train(sources: Sequence[Planned], jobs: int, threads: int) -> dict[str, str]:
+    """Does the sources; returns what failed. One that names no number of threads has all cores to itself."""
+    failed: dict[str, str] = {}
+    for own in dict.fromkeys(source.cfg.runtime.threads for source in sources):
+        alike = [source for source in sources if source.cfg.runtime.threads == own]
+        at_once = (1, jobs * threads) if own is None else (jobs, own)
+        failed |= run_all(alike, *at_once, after_each=lambda: None).failed
+    return failed
 
 
 def _with_data(everything: Sequence[Planned]) -> tuple[list[Planned], dict[str, str]]:

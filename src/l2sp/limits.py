@@ -60,7 +60,7 @@ _STUDY = re.compile(r"[^/\s]+/[^/\s]+")
 GENERAL: Mapping[str, Limit] = {
     "seed": at_least(0),
     "study": (lambda v: bool(_STUDY.fullmatch(v)) and ".." not in v.split("/"), "<name>/<point>, e.g. mine/lr=0.1"),
-    "data.part": one_of("objects", "scenes"),
+    "data.part": one_of("objects", "scenes", "views"),
     "reg.name": one_of("l2", "l2_sp"),
     "reg.reference": one_of("start", "origin"),
     "reg.alpha": span(0),

@@ -125,7 +125,7 @@ def _one_spot(monkeypatch: pytest.MonkeyPatch, *spots: Spot) -> None:
     monkeypatch.setattr(scenes, "_litter", lambda *_: pytest.fail("no clutter without nuisance"))
 
 
-CALM = dataclasses.replace(RECIPE, nuisance=0.0, borders=0.0)
+CALM = dataclasses.replace(RECIPE, size=1.0, nuisance=0.0, borders=0.0)
 
 
 @pytest.mark.parametrize("family", sorted(FAMILIES))
@@ -165,6 +165,16 @@ def test_standing_things_touch_the_ground_at_their_spot(monkeypatch: pytest.Monk
         _one_spot(monkeypatch, Spot(family, 0.66, 0.9, 0.2, stands=True))
         mine = draw_scene(CALM, Shot("train", 5)).labels == LABELS[FAMILY_CLASS[family]]
         assert abs(np.flatnonzero(mine.any(axis=1))[-1] - 0.9 * 72) <= 2, family
+
+
+def test_size_scales_individuals_about_their_spot(monkeypatch: pytest.MonkeyPatch) -> None:
+    _one_spot(monkeypatch, Spot("dish", 0.66, 0.5, 0.15, squeeze=1.0))
+    areas = {}
+    for size in (1.0, 2.0):
+        mine = draw_scene(dataclasses.replace(CALM, size=size), Shot("train", 3)).labels == LABELS["plate"]
+        assert np.argwhere(mine).mean(axis=0) == pytest.approx((36, 47.5), abs=1.5)
+        areas[size] = mine.sum()
+    assert areas[2.0] / areas[1.0] == pytest.approx(4, rel=0.1)
 
 
 def test_shade_hides_less_than_half() -> None:
@@ -277,7 +287,7 @@ def test_digest_sees_every_field() -> None:
 
 @pytest.mark.parametrize(
     "field,value,words",
-    [("width", 20, "too small"), ("width", 200, "1 to 2 heights"), ("val", 0, "val > 0"), ("individuals", -1, ">= 0")],
+    [("width", 20, "too small"), ("width", 200, "1 to 2 heights"), ("val", 0, "val > 0"), ("individuals", -1, ">= 0"), ("size", 0.0, "positive")],
 )
 def test_recipe_refuses_nonsense(field: str, value: int, words: str) -> None:
     with pytest.raises(UserError, match=words):

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
-from l2sp.data.miniature import objects, scenes
+from l2sp.data.miniature import objects, scenes, views
 from l2sp.data.miniature.recipe import Recipe
 from l2sp.data.miniature.scenes import SceneRecipe
+from l2sp.data.miniature.views import ViewRecipe
 from l2sp.errors import UserError
 
 __all__ = ["PARTS", "Part", "PartRecipe", "named_recipe"]
@@ -32,8 +33,8 @@ class PartRecipe(Protocol):
 class Part:
     """How a part is written. The jobs are its own: any value that hashes and pickles, one an image (or clip).
 
-    ``recipes``: by the names that `scale.world` gives. ``plan(recipe)``: the path of each job's (first) file below
-    the root, in a fixed order. ``render(recipe, job, path)``: the job's files by path, all below the root, and a note
+    ``recipes``: by the names that `scale.world` gives. ``plan(recipe)``: for each job the path of its (first)
+    file below the root, or one that its files' paths are made from, in a fixed order. ``render(recipe, job, path)``: the job's files by path, all below the root, and a note
     for the annotations. ``annotate(recipe, root, paths, notes)``: writes the other files and returns their paths.
     ``chunk``: how many jobs a process is given at once, about a second's work.
     """
@@ -49,6 +50,9 @@ PARTS: Mapping[str, Part] = {
     "objects": Part({"default": Recipe, "tiny": Recipe.tiny}, objects.plan, objects.render, objects.annotate, chunk=40),
     "scenes": Part(
         {"default": SceneRecipe, "tiny": SceneRecipe.tiny}, scenes.plan, scenes.render, scenes.annotate, chunk=20
+    ),
+    "views": Part(
+        {"default": ViewRecipe, "tiny": ViewRecipe.tiny}, views.plan, views.render, views.annotate, chunk=20
     ),
 }
 """The parts by name (`data.part`)."""

@@ -36,7 +36,7 @@ from l2sp.errors import UserError
 
 __all__ = ["FOLDER", "SCENES", "Scene", "SceneRecipe", "Shot", "annotate", "draw_scene", "plan", "render"]
 
-SCENES = 1
+SCENES = 2
 """Version of the scenes' generator: raise it with every change that alters a byte of any."""
 
 FOLDER = "VOCdevkit/VOC2010"
@@ -48,9 +48,9 @@ class SceneRecipe:
     """The scenes of a world.
 
     ``width, height``: of the images, in pixels. ``train, val``: numbers of scenes. ``individuals``: the most in a
-    scene (each has one or more; 0 leaves the stuff alone). ``variation``: as of :class:`Recipe`, about kinds that
-    are drawn from a family's whole range, as the source set's are. ``nuisance``: strength of pose, clutter and
-    camera errors. ``borders``: chance that a scene's borders between stuff are a thin unlabelled band.
+    scene (each has one or more; 0 leaves the stuff alone). ``size``: of them, in units of what their spots give.
+    ``variation``: as of :class:`Recipe`, about kinds that are drawn from a family's whole range, as the source set's
+    are. ``nuisance``: strength of pose, clutter and camera errors. ``borders``: chance that a scene's borders between stuff are a thin unlabelled band.
     """
 
     part: ClassVar[str] = "scenes"
@@ -58,11 +58,12 @@ class SceneRecipe:
     width: int = 96
     height: int = 72
     seed: int = 0
-    train: int = 240
+    train: int = 120
     val: int = 120
     individuals: int = 5
+    size: float = 1.6
     variation: float = 0.06
-    nuisance: float = 1.0
+    nuisance: float = 0.5
     borders: float = 0.35
     quality: int = 92
 
@@ -73,6 +74,8 @@ class SceneRecipe:
             raise UserError(f"miniature scenes: {self.width} x {self.height}: use a width of 1 to 2 heights")
         if self.train < 1 or self.val < 1 or self.individuals < 0:
             raise UserError("miniature scenes: needs train and val > 0, individuals >= 0")
+        if self.size <= 0:
+            raise UserError(f"miniature scenes: individuals of size {self.size:g}: use a positive number")
 
     @staticmethod
     def tiny(seed: int = 0) -> SceneRecipe:
@@ -91,7 +94,7 @@ class SceneRecipe:
 
 @dataclass(frozen=True)
 class Shot:
-    """Scene ``index`` of ``split`` (train or val)."""
+    """Scene ``index`` of ``split`` (train or val; others have scenes of their own)."""
 
     split: str
     index: int
@@ -180,7 +183,7 @@ def _settle(recipe: SceneRecipe, rng: np.random.Generator, spot: Spot) -> Thing:
     pose = Pose(
         x=spot.x * size,
         y=spot.y * size,
-        scale=spot.scale * size,
+        scale=spot.scale * size * recipe.size,
         angle=float(rng.uniform(-turn, turn)),
         squeeze=float(flat if spot.squeeze is None else spot.squeeze),
         mirror=bool(rng.random() < 0.5),

@@ -14,6 +14,7 @@ from l2sp.data.miniature.layouts import plan
 from l2sp.data.miniature.recipe import Recipe, SetRecipe, SourceRecipe
 from l2sp.data.miniature.scenes import FOLDER
 from l2sp.data.miniature.species import FAMILIES
+from l2sp.data.miniature.views import FOLDER as VIEWS
 from l2sp.data.miniature.world import check_world
 from l2sp.data.palette import palette
 from l2sp.errors import UserError
@@ -110,7 +111,23 @@ def _legend(pen: ImageDraw.ImageDraw, root: Path, width: int, top: int) -> None:
         pen.text((left + 18, down), name, fill="black")
 
 
-STRIPS: Mapping[str, Callable[[Path, int], Image.Image]] = {"objects": _objects, "scenes": _scenes}
+def _views(root: Path, per_set: int) -> Image.Image:
+    """A row of training views for each class."""
+    check_world(root)
+    rows = {folder.name: sorted(folder.glob("*.jpg"))[:per_set] for folder in sorted((root / VIEWS / "train").iterdir())}
+    with Image.open(next(iter(rows.values()))[0]) as first:
+        cell = first.width + _GAP
+    sheet = Image.new("RGB", (_MARGIN + per_set * cell, len(rows) * cell + _GAP), "white")
+    pen = ImageDraw.Draw(sheet)
+    for k, (name, paths) in enumerate(rows.items()):
+        pen.text((6, k * cell + cell // 2 - 8), f"views: {name}", fill="black")
+        for j, path in enumerate(paths):
+            with Image.open(path) as image:
+                sheet.paste(image, (_MARGIN + j * cell, k * cell + _GAP))
+    return sheet
+
+
+STRIPS: Mapping[str, Callable[[Path, int], Image.Image]] = {"objects": _objects, "scenes": _scenes, "views": _views}
 """How each part of the world is shown."""
 
 
