@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from l2sp import campaign
 from l2sp.config import ROOT
 from l2sp.errors import UserError
-from l2sp.runner import check_jobs
+from l2sp.plans import Planned, expand, load_plan, sources_of
+from l2sp.runner import Outcome, check_jobs
 from l2sp.runs import Run
 
 PLAN = """
@@ -21,8 +23,8 @@ name: few
 study: null
 scales:
   smoke:
-    experiments: [dstl_cub200, dstl_nabirds]
-    points: [[reg=l2, reg.alpha=4e-5, reg.beta=4e-5], [reg=l2_sp, reg.alpha=1e-3, reg.beta=1e-3]]
+    - experiments: [dstl_cub200, dstl_nabirds]
+      points: [[reg=l2, reg.alpha=4e-5, reg.beta=4e-5], [reg=l2_sp, reg.alpha=1e-3, reg.beta=1e-3]]
 """
 
 
@@ -168,6 +170,23 @@ def test_a_directory_of_another_configuration_does_not_stop_the_others(checkout:
     text = finish(process)
     assert process.returncode == 1 and "holds a run of another configuration" in text
     assert rows(checkout, "out").count("\n") == 1 + 3
+
+
+def test_sources_without_a_number_of_threads_have_all_cores_and_the_others_share_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    planned = expand([load_plan("table3")], "mini", 1)
+    sources = sources_of([item.cfg for item in planned])
+    asked: dict[tuple[int, int], list[str]] = {}
+
+    def run_all(some: list[Planned], jobs: int, threads: int, after_each: Callable[[], None]) -> Outcome:
+        asked[jobs, threads] = [item.cfg.experiment for item in some]
+        return Outcome(failed={item.label: "as it happens" for item in some})
+
+    monkeypatch.setattr(campaign, "run_all", run_all)
+    failed = campaign._pre_train(sources, jobs=4, threads=2)
+    assert asked == {(1, 8): ["source/dstl"], (4, 1): ["source/encnet50", "source/encnet101"]}
+    assert len(failed) == 3
 
 
 def test_jobs_divide_the_cores() -> None:

@@ -47,7 +47,7 @@ def test_step_measures_and_text_is_yaml() -> None:
     found = yaml.safe_load(done.stdout)
     assert done.returncode == 0 and found["classes"] == 200
     for part in ("train", "evaluate"):
-        assert found["step"][part]["seconds"] >= 0 and found["step"][part]["peak_memory_mb"] > 50
+        assert found["step"][part]["seconds"] >= 0 and found["step"][part]["peak_memory_so_far_mb"] > 50
 
 
 def test_errors_are_one_line() -> None:

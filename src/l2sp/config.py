@@ -100,11 +100,12 @@ class OfficialCounts:
 class DataConfig:
     """A data set: its reader, the folder names it may have on disk, its official sizes, how to get it.
 
-    `part`: the part of the miniature world that holds this set, where `scale.world` says that one is written.
+    `part`: the part of the miniature world that holds this set's counterpart, where `scale.world` says that one is
+    written; null where there is none.
     """
 
     reader: str = MISSING
-    part: str = MISSING
+    part: str | None = MISSING
     folders: list[str] = MISSING
     official: OfficialCounts | None = MISSING
     remedy: str = MISSING

@@ -22,6 +22,8 @@ __all__ = ["describe"]
 def describe(cfg: TrainConfig, step: bool) -> dict[str, Any]:
     """Counts of parameters by part and by what the penalty does to them; with `step`, times and peak memory.
 
+    A step is measured in single precision, which every processor has, whatever `optim.bf16` says.
+
     The number of classes is the official release's. Weights are new: nothing is read or fetched.
 
     Raises:
@@ -93,10 +95,11 @@ def _measure(found: Outline, regularised: Regularised) -> dict[str, Any]:
     found.model.eval()
     with torch.inference_mode():
         evaluated = _timed(found.evaluate)
-    return {"items": found.items, "train": trained, "evaluate": evaluated, "threads": torch.get_num_threads()}
+    how = {"items": found.items, "precision": "float32", "threads": torch.get_num_threads()}
+    return {**how, "train": trained, "evaluate": evaluated}
 
 
 def _timed(call: Callable[[], Any]) -> dict[str, float]:
     started = time.monotonic()
     call()
-    return {"seconds": round(time.monotonic() - started, 2), "peak_memory_mb": round(peak_memory() / 2**20)}
+    return {"seconds": round(time.monotonic() - started, 2), "peak_memory_so_far_mb": round(peak_memory() / 2**20)}

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import cast
 
-from omegaconf import MISSING, OmegaConf
+from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from l2sp.config import CONFIGS, TrainConfig, compose, explain, leaves
@@ -20,8 +20,8 @@ __all__ = ["Plan", "Planned", "expand", "load_plan", "plan_names", "reproduction
 
 
 @dataclass
-class ScalePlan:
-    """The runs of a plan at one scale: experiments x points x (product of the grid's lists) x seeds."""
+class Block:
+    """Some runs of a plan at one scale: experiments x points x (product of the grid's lists) x seeds."""
 
     experiments: list[str] = MISSING
     points: list[list[str]] = field(default_factory=lambda: [[]])
@@ -36,7 +36,7 @@ class Plan:
 
     name: str = MISSING
     study: str | None = MISSING
-    scales: dict[str, ScalePlan] = MISSING
+    scales: dict[str, list[Block]] = MISSING
 
 
 @dataclass(frozen=True)
@@ -84,15 +84,24 @@ def load_plan(name: str) -> Plan:
     if not path.exists():
         raise UserError(f"no plan '{name}' in {path.parent}: use one of {', '.join(plan_names())}")
     try:
-        return cast(Plan, OmegaConf.merge(OmegaConf.structured(Plan), OmegaConf.load(path)))
-    except OmegaConfBaseException as error:
-        raise UserError(f"{path}: {explain(error, (*leaves(Plan), *leaves(ScalePlan)))}") from error
+        content = cast(DictConfig, OmegaConf.load(path))
+        blocks = {
+            scale: [OmegaConf.merge(OmegaConf.structured(Block), block) for block in listed]
+            for scale, listed in content.get("scales", {}).items()
+        }  # merging alone leaves them untyped
+        return cast(
+            Plan, OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Plan), {**content, "scales": blocks}))
+        )
+    except (OmegaConfBaseException, AttributeError, TypeError, ValueError) as error:
+        raise UserError(f"{path}: {explain(error, (*leaves(Plan), *leaves(Block)))}") from error
 
 
 def reproduction(scale: str) -> list[Plan]:
-    """The plans that `make reproduce` runs at a scale, the paper's tables before what we add."""
+    """What `make reproduce` runs of the plans at a scale, the paper's tables before what we add."""
     plans = [load_plan(name) for name in sorted(plan_names(), key=lambda name: (not name.startswith("table"), name))]
-    return [plan for plan in plans if scale in plan.scales and plan.scales[scale].reproduce]
+    for plan in plans:
+        plan.scales = {scale: [block for block in plan.scales.get(scale, []) if block.reproduce]}
+    return [plan for plan in plans if plan.scales[scale]]
 
 
 def expand(plans: Sequence[Plan], scale: str, seeds: int, common: Sequence[str] = ()) -> list[Planned]:
@@ -107,11 +116,11 @@ def expand(plans: Sequence[Plan], scale: str, seeds: int, common: Sequence[str] 
     Raises:
         UserError: a plan names an unknown experiment or key, or two points share a directory.
     """
-    wanted = [(plan, plan.scales[scale]) for plan in plans if scale in plan.scales]
     points = [
-        (part.seeds or seeds, (*overrides, f"scale={scale}", *common))
-        for plan, part in wanted
-        for overrides in _points(plan, part)
+        (block.seeds or seeds, (*overrides, f"scale={scale}", *common))
+        for plan in plans
+        for block in plan.scales.get(scale, [])
+        for overrides in _points(plan, block)
     ]
     composed = {overrides: compose(overrides) for _, overrides in points}
     found: dict[Path, Planned] = {}
@@ -125,9 +134,9 @@ def expand(plans: Sequence[Plan], scale: str, seeds: int, common: Sequence[str] 
     return list(found.values())
 
 
-def _points(plan: Plan, part: ScalePlan) -> list[tuple[str, ...]]:
+def _points(plan: Plan, block: Block) -> list[tuple[str, ...]]:
     points = []
-    for experiment, point, cell in itertools.product(part.experiments, part.points, itertools.product(*part.grid)):
+    for experiment, point, cell in itertools.product(block.experiments, block.points, itertools.product(*block.grid)):
         overrides = [*point, *cell]
         study = [f"study='{_study(plan.study, overrides)}'"] if plan.study else []
         points.append((f"experiment={experiment}", *overrides, *study))

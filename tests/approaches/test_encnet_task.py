@@ -7,14 +7,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tiny_maps
 import torch
 from PIL import Image
+from safetensors.torch import save_file
+from torch.nn import functional as F
 
 from l2sp.approaches.encnet.pictures import sample_pictures
 from l2sp.approaches.encnet.task import EncNetTask
 from l2sp.config import TrainConfig, compose
+from l2sp.data.loader import steps_per_epoch
 from l2sp.data.miniature import ensure_world
+from l2sp.data.segmentation import IGNORED
 from l2sp.errors import UserError
+from l2sp.training.fit import total_steps
 from l2sp.training.run import train
 
 
@@ -76,14 +82,35 @@ def test_batches_are_functions_of_the_step(encnet: Any, world: Path) -> None:
 
 
 def test_loss_is_the_weighted_sum_of_three(encnet: Any, world: Path) -> None:
-    losses = {}
-    for name, weights in {"main": (0, 0), "aux": (1, 0), "presence": (0, 1), "both": (0.5, 2)}.items():
-        overrides = (f"approach.aux_weight={weights[0]}", f"approach.presence_weight={weights[1]}")
-        task = scratch(encnet(*NO_START, "approach.network.dropout=0", *overrides), world)
-        task.model.train()
-        losses[name] = task.loss(next(task.batches(0, 1))).item()
-    aux, presence = losses["aux"] - losses["main"], losses["presence"] - losses["main"]
-    assert losses["both"] == pytest.approx(losses["main"] + 0.5 * aux + 2 * presence, rel=1e-5)
+    overrides = ("approach.network.dropout=0", "approach.aux_weight=0.5", "approach.presence_weight=2")
+    task = scratch(encnet(*NO_START, *overrides), world)
+    task.model.train()
+    images, maps = next(task.batches(0, 1))
+    out = task._net(images)
+    main, aux = (F.cross_entropy(logits, maps, ignore_index=IGNORED) for logits in (out.logits, out.aux))
+    occurs = torch.stack([torch.bincount(m[m != IGNORED], minlength=17).clamp(max=1) for m in maps]).float()
+    presence = F.binary_cross_entropy_with_logits(out.presence, occurs)
+    assert min(abs(main - aux), abs(main - presence), presence) > 1e-3
+    torch.testing.assert_close(task.loss((images, maps)), main + 0.5 * aux + 2 * presence)
+
+
+def test_metrics_are_those_of_one_scale_and_of_all_with_flip(
+    encnet: Any, world: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The right class at one scale without flip, the next one with several: so each metric says what it is of."""
+    task = scratch(encnet(*NO_START, "approach.multi_scale.scales=[0.5,1]", "evaluate.batch_size=1"), world)
+    stored = iter([labels for _, labels in task._stored(task._parts["test"]) for _ in range(2)])
+
+    def scores(_: Any, images: torch.Tensor, scales: list[float], windows: Any) -> torch.Tensor:
+        assert (list(scales), windows.flip) in (([1.0], False), ([0.5, 1.0], True))
+        labels = next(stored).long()
+        shown = (torch.where(labels == IGNORED, 0, labels) + int(windows.flip)) % 17
+        return F.one_hot(shown, 17).permute(2, 0, 1)[None].double()
+
+    monkeypatch.setattr("l2sp.approaches.encnet.task.scores", scores)
+    metrics = task.evaluate("test").metrics
+    assert metrics["pixAcc_single"] == 1 and metrics["pixAcc"] == 0
+    assert metrics["mIoU_single"] > 0.5 and metrics["mIoU"] == 0  # a class that is nowhere counts 0
 
 
 def test_validation_is_held_out_of_train(encnet: Any, world: Path) -> None:
@@ -108,6 +135,59 @@ def test_training_from_scratch_has_no_start(encnet: Any, world: Path) -> None:
 def test_missing_data_ends_in_one_line(encnet: Any, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no folder pascal_context or VOCdevkit/VOC2010; get VOCtrainval"):
         EncNetTask(encnet(*NO_START), tmp_path, None, torch.device("cpu"))
+
+
+def test_a_start_of_a_part_of_the_backbone_is_refused(encnet: Any, world: Path, tmp_path: Path) -> None:
+    whole = scratch(encnet(*NO_START), world)._net.backbone.state_dict()
+    whole = {name: torch.randn(t.shape) if t.is_floating_point() else t for name, t in whole.items()}
+    cfg = encnet("reg=l2_sp", "weights.source=file", "weights.experiment=null", "weights.file=start.safetensors")
+    file = tmp_path / "start.safetensors"
+    save_file(whole, file)
+    task = EncNetTask(cfg, world, file, torch.device("cpu"))
+    assert task.start.keys() == {f"backbone.{name}" for name in whole}
+    save_file({name: t for name, t in whole.items() if name.startswith("conv1.")}, file)
+    with pytest.raises(UserError, match=r"start\.safetensors: has no fitting weights for \d+ of the backbone's \d+"):
+        EncNetTask(cfg, world, file, torch.device("cpu"))
+
+
+def test_camvid_has_a_validation_part_of_its_own(tmp_path: Path) -> None:
+    tiny_maps.write("camvid", tmp_path / "CamVid")
+    changes = ("approach.network.name=resnet18", "approach.crop_size=16", "approach.base_size=16", "seed=0")
+    cfg = compose(["experiment=encnet_camvid", "scale=pocket", *NO_START[:2], "evaluate.split=val", *changes])
+    task = EncNetTask(cfg, tmp_path, None, torch.device("cpu"))
+    val, train = task._parts["val"], task._parts["train"]
+    assert [path.parent.name for path in (*val.images, *train.images)] == ["val"] * len(val) + ["train"] * len(train)
+    assert task.evaluate("val").n == len(val)
+
+
+def test_outline_takes_a_step_and_evaluates(encnet: Any) -> None:
+    found = EncNetTask.outline(encnet("reg=l2_sp"), 17)
+    found.model.train()
+    found.loss().backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in found.model.parameters())
+    found.model.eval()
+    with torch.inference_mode():
+        assert found.evaluate().shape == (1, 375, 500)
+
+
+def test_paper_scale_is_the_protocol() -> None:
+    """Protocol 1.5 to 1.9, number by number."""
+    cfg: Any = compose(["experiment=encnet101_pcontext", "scale=paper", "reg=l2_sp"])
+    protocol, optim = cfg.approach, cfg.optim
+    assert (protocol.network.name, protocol.network.width, protocol.network.codes) == ("resnet101s", 1, 32)
+    assert (protocol.network.dropout, protocol.network.frozen_bn) == (0.1, False)
+    assert (protocol.base_size, protocol.crop_size) == (520, 480)
+    assert (list(protocol.mean), list(protocol.std)) == ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
+    augment = protocol.augment
+    assert (list(augment.scale), augment.edge, augment.flip, augment.blur) == ([0.5, 2], "short", 0.5, 0.5)
+    assert (protocol.aux_weight, protocol.presence_weight, protocol.head_lr_factor) == (0.2, 0.2, 10)
+    scales = protocol.multi_scale
+    assert (list(scales.scales), scales.flip) == ([0.5, 0.75, 1, 1.25, 1.5, 1.75], True)
+    assert int(protocol.crop_size * scales.stride) == 320
+    assert (optim.name, optim.lr, optim.momentum, optim.batch_size, optim.epochs) == ("sgd", 0.001, 0.9, 16, 80)
+    assert total_steps(optim, steps_per_epoch(4998, 16)) == 24_960
+    assert (optim.schedule.kind, optim.schedule.power, optim.schedule.warmup_steps) == ("poly", 0.9, 0)
+    assert (cfg.reg.alpha, cfg.reg.beta) == (1e-4, 1e-4)
 
 
 def test_paper_scale_refuses_a_subset(world: Path) -> None:

@@ -16,7 +16,7 @@ from PIL import Image, ImageFilter
 from torch import Tensor
 
 from l2sp.data.images import Pair, resize_map
-from l2sp.data.joint import JointNormalize, ScaledCrop
+from l2sp.data.joint import ScaledCrop
 from l2sp.data.segmentation import IGNORED
 from l2sp.data.transforms import seeded
 from l2sp.errors import UserError
@@ -235,24 +235,10 @@ def test_pure_function_of_the_seed(seed: int) -> None:
 def test_input_is_left_alone_and_settings_survive_pickling() -> None:
     item = pair(20, 26)
     before = (item[0].clone(), item[1].clone())
-    for transform in (ScaledCrop(16, 20, MEAN, STD), JointNormalize(MEAN, STD)):
-        again = pickle.loads(pickle.dumps(transform))  # as loader workers that are spawned need
-        assert tensors_equal(seeded(again, item, 5), seeded(transform, item, 5))
-        assert tensors_equal(item, before)
-
-
-# Evaluation
-
-
-@pytest.mark.parametrize("size", [(20, 26), (33, 7)])
-def test_evaluation_only_normalises(size: tuple[int, int]) -> None:
-    image, labels = pair(*size)
-    state = torch.get_rng_state()
-    found, found_map = JointNormalize(MEAN, STD)((image, labels))
-    assert torch.equal(torch.get_rng_state(), state)
-    assert torch.equal(found_map, labels)
-    mean, std = (torch.tensor(values)[:, None, None] for values in (MEAN, STD))
-    torch.testing.assert_close(found, (image / 255 - mean) / std)
+    transform = ScaledCrop(16, 20, MEAN, STD)
+    again = pickle.loads(pickle.dumps(transform))  # as loader workers that are spawned need
+    assert tensors_equal(seeded(again, item, 5), seeded(transform, item, 5))
+    assert tensors_equal(item, before)
 
 
 # Faults

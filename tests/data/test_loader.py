@@ -16,8 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from l2sp.data.images import ImageCache, MapCache, load_image, load_indices
-from l2sp.data.joint import JointNormalize, ScaledCrop
+from l2sp.data.images import ImageCache, MapCache, Pair, load_image
+from l2sp.data.joint import ScaledCrop
 from l2sp.data.labelled import Split
 from l2sp.data.loader import (
     Batch,
@@ -194,7 +194,10 @@ def test_dataset_alone(split: Split) -> None:
 # Maps of labels
 
 CROP = ScaledCrop(8, 10, HALF, HALF)
-NORMAL = JointNormalize(HALF, HALF)
+
+
+def as_stored(pair: Pair) -> Pair:
+    return pair
 
 
 @pytest.fixture(scope="module")
@@ -231,28 +234,19 @@ def test_evaluation_of_images_of_different_sizes(tmp_path: Path, workers: int) -
     data = read_maps("camvid", tiny_maps.write("camvid", tmp_path))
     Image.new("RGB", (7, 9), (255, 0, 0)).save(data.test.images[1])
     tiny_maps.png(data.test.maps[1], np.full((9, 7), 11, dtype=np.uint8))
-    items = CachedMaps(data.test, NORMAL, MapCache(data.decode))
+    items = CachedMaps(data.test, as_stored, MapCache(data.decode))
     found = list(eval_batches(items, collate_single, 1, workers))
     assert [tuple(image.shape) for image, _ in found] == [(3, 10, 12), (3, 9, 7)]
     assert [tuple(labels.shape) for _, labels in found] == [(10, 12), (9, 7)]
     image, labels = found[1]
-    assert image.dtype == torch.float32 and image[:, 0, 0].tolist() == [1, -1, -1]
+    assert image.dtype == torch.uint8 and image[:, 0, 0].tolist() == [255, 0, 0]
     assert labels.dtype == torch.uint8 and (labels == IGNORED).all()
 
 
 def test_single_takes_no_larger_batch(camvid: Segmentation) -> None:
-    items = CachedMaps(camvid.test, NORMAL, MapCache(camvid.decode))
+    items = CachedMaps(camvid.test, as_stored, MapCache(camvid.decode))
     with pytest.raises(ValueError, match="unpack"):
         next(eval_batches(items, collate_single, 2))
-
-
-def test_cache_reduces_image_and_map_to_the_same_size(camvid: Segmentation) -> None:
-    pair = camvid.train.images[0], camvid.train.maps[0]
-    whole, small = MapCache(camvid.decode).load(pair), MapCache(camvid.decode, short_side=5).load(pair)
-    assert whole[0].shape == (3, 10, 12) and torch.equal(whole[1], camvid.decode(pair[1]))
-    assert small[0].shape == (3, 5, 6) and small[1].shape == (5, 6)
-    assert torch.equal(small[1], whole[1][1::2, 1::2])  # nearest: a pixel of every two by two
-    assert torch.equal(MapCache(camvid.decode, short_side=10).load(pair)[1], whole[1])
 
 
 def test_cache_of_maps_keeps_to_its_limit(camvid: Segmentation) -> None:
@@ -298,7 +292,6 @@ def test_settings_out_of_range_are_refused_at_once(split: Split) -> None:
         (lambda: evaluate(split, 4, -1), "workers"),
         (lambda: evaluate(Split((), ()), 4), "no image"),
         (lambda: ImageCache(short_side=0), "short side"),
-        (lambda: MapCache(load_indices, short_side=0), "short side"),
     ):
         with pytest.raises(UserError, match=expected):
             call()

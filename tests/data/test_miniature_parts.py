@@ -18,6 +18,7 @@ from l2sp.data.miniature import PARTS, build_world, check_world, contact_sheet, 
 from l2sp.data.miniature.parts import Part
 from l2sp.data.miniature.sheet import STRIPS
 from l2sp.errors import UserError
+from l2sp.runs import run_of
 
 
 @dataclass(frozen=True)
@@ -83,13 +84,20 @@ def test_unknown_names_are_user_errors(name: str, part: str, words: str) -> None
         parts.named_recipe(name, part)
 
 
+def test_a_data_set_without_a_counterpart_says_where_it_can_be_used() -> None:
+    cfg = compose(["experiment=encnet_camvid"])
+    with pytest.raises(UserError, match=r"no counterpart in the miniature: give scale=pocket paths\.data"):
+        run_of(cfg)
+    assert run_of(compose(["experiment=encnet_camvid", "scale=pocket"])).path.parts[1] == "pocket"
+
+
 def test_configuration_knows_the_parts() -> None:
     holds, words = limits.GENERAL["data.part"]
     assert all(holds(part) for part in PARTS) and not holds("films")
     assert words == f"one of {', '.join(PARTS)}"
     for path in sorted((CONFIGS / "data").glob("*.yaml")):
         cfg = compose(["experiment=dstl_cub200", f"data={path.stem}"])
-        assert cfg.data.part in PARTS
+        assert cfg.data.part in {None, *PARTS}
     with pytest.raises(UserError, match=r"data\.part=films: give one of"):
         compose(["experiment=dstl_cub200", "data.part=films"])
 

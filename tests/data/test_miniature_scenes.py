@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from l2sp.data.miniature import PARTS, SceneRecipe, build_world, check_world, scenes
+from l2sp.data.miniature import PARTS, SceneRecipe, build_world, check_world, scenes, views
 from l2sp.data.miniature.canvas import Canvas, blend, near, noise
 from l2sp.data.miniature.context import CLASSES, FAMILY_CLASS, LABELS
 from l2sp.data.miniature.geometry import Array
@@ -285,9 +285,24 @@ def test_digest_sees_every_field() -> None:
     assert len(digests) == len(changed) + 2 and RECIPE.digest() == SceneRecipe().digest()
 
 
+def test_digest_sees_the_version_of_either_generator(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = RECIPE.digest(), views.ViewRecipe().digest()
+    for name in ("SCENES", "GENERATOR"):
+        with monkeypatch.context() as patch:
+            patch.setattr(scenes, name, 99)
+            assert not {RECIPE.digest(), views.ViewRecipe().digest()} & set(before)
+    assert before == (RECIPE.digest(), views.ViewRecipe().digest())
+
+
 @pytest.mark.parametrize(
     "field,value,words",
-    [("width", 20, "too small"), ("width", 200, "1 to 2 heights"), ("val", 0, "val > 0"), ("individuals", -1, ">= 0"), ("size", 0.0, "positive")],
+    [
+        ("width", 20, "too small"),
+        ("width", 200, "1 to 2 heights"),
+        ("val", 0, "val > 0"),
+        ("individuals", -1, ">= 0"),
+        ("size", 0.0, "positive"),
+    ],
 )
 def test_recipe_refuses_nonsense(field: str, value: int, words: str) -> None:
     with pytest.raises(UserError, match=words):

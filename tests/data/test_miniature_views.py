@@ -100,7 +100,9 @@ def test_digest_sees_every_field() -> None:
     assert len({recipe.digest() for recipe in (base, *changed)}) == 7 and base.digest() == ViewRecipe().digest()
 
 
-@pytest.mark.parametrize("field,value,words", [("side", 99, "do not fit"), ("side", 0, "do not fit"), ("most", 0, "> 0")])
+@pytest.mark.parametrize(
+    "field,value,words", [("side", 99, "do not fit"), ("side", 0, "do not fit"), ("most", 0, "> 0")]
+)
 def test_recipe_refuses_nonsense(field: str, value: int, words: str) -> None:
     with pytest.raises(UserError, match=words):
         dataclasses.replace(ViewRecipe(), **{field: value})

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from l2sp.data.images import MapCache, load_image, load_indices
+from l2sp.data.labelled import check_counts, digest
 from l2sp.data.segmentation import (
     CAMVID_CLASSES,
     IGNORED,
@@ -27,8 +28,6 @@ from l2sp.data.segmentation import (
     SEGMENTATION_READERS,
     Maps,
     Segmentation,
-    check_counts,
-    digest,
     hold_out,
     read,
 )

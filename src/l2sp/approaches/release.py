@@ -31,5 +31,5 @@ def read_release(cfg: TrainConfig, data_root: Path, read: Callable[[str, Path, s
         if difference and cfg.scale.require_official:
             raise UserError(f"{difference}; scale={cfg.scale.name} needs the official release: {cfg.data.remedy}")
         if difference:
-            _log.info(difference)
+            _log.warning(difference)
     return data, digest(data, root)

@@ -115,13 +115,12 @@ class ImageCache(Cache[Path, Tensor]):
 class MapCache(Cache[tuple[Path, Path], Pair]):
     """Decoded pairs by (path of the image, path of its map): uint8 (3, H, W) and uint8 (H, W). See `Cache`.
 
-    `decode` reads a map. `short_side`: as of `ImageCache`; the map is reduced by nearest neighbour.
-    `load` raises UserError for a file that cannot be decoded, and for a map of another size than its image.
+    `decode` reads a map. `load` raises UserError for a file that cannot be decoded, and for a map of another size
+    than its image.
     """
 
-    def __init__(self, decode: Decode, short_side: int | None = None, limit_bytes: int = 1 << 30) -> None:
-        _check_side(short_side)
-        self.decode, self.short_side = decode, short_side
+    def __init__(self, decode: Decode, limit_bytes: int = 1 << 30) -> None:
+        self.decode = decode
         super().__init__(self._decoded, limit_bytes)
 
     def _decoded(self, key: tuple[Path, Path]) -> Pair:
@@ -132,10 +131,7 @@ class MapCache(Cache[tuple[Path, Path], Pair]):
                 f"{key[1]}: has {width}x{height} pixels, but its image {key[0].name} "
                 f"{wanted_width}x{wanted_height}; unpack the data set again"
             )
-        reduced = _reduced(image, self.short_side)
-        if reduced is not image:
-            labels = resize_map(labels, *reduced.shape[1:])
-        return reduced, labels
+        return image.contiguous(), labels
 
 
 def _reduced(image: Tensor, short_side: int | None) -> Tensor:

@@ -19,7 +19,7 @@ from l2sp.data.segmentation import IGNORED
 from l2sp.data.transforms import Normalize
 from l2sp.errors import UserError
 
-__all__ = ["JointNormalize", "ScaledCrop"]
+__all__ = ["ScaledCrop"]
 
 
 class ScaledCrop:
@@ -87,18 +87,6 @@ class ScaledCrop:
         result = torch.full((self.crop, self.crop), IGNORED, dtype=torch.uint8)
         result[: part.shape[0], : part.shape[1]] = part
         return result
-
-
-class JointNormalize:
-    """Normalises the image and leaves the map as it is: for evaluation, at any size. Not random."""
-
-    def __init__(self, mean: Sequence[float], std: Sequence[float]) -> None:
-        self.normalize = Normalize(mean, std)
-
-    def __call__(self, pair: Pair) -> Pair:
-        """Transform uint8 (3, H, W) and uint8 (H, W) to float32 (3, H, W) and the same map."""
-        image, labels = pair
-        return self.normalize(image), labels
 
 
 def _check(crop: int, edge: str, blur: float, flip: float) -> None:

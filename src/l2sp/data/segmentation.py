@@ -19,13 +19,13 @@ from torch import Tensor
 
 from l2sp.data.class_names import PASCAL_CLASSES
 from l2sp.data.images import Decode, load_indices
-from l2sp.data.labelled import check_counts, check_listed, digest, divide
-from l2sp.data.release import Release, find_root, quoted
+from l2sp.data.labelled import check_listed, divide
+from l2sp.data.release import Release, quoted
 from l2sp.errors import UserError
 
 __all__ = [
     "CAMVID_CLASSES", "IGNORED", "PASCAL_CLASSES", "PASCAL_IDS", "SEGMENTATION_READERS", "Decoder", "Maps",
-    "Segmentation", "check_counts", "digest", "find_root", "hold_out", "read",
+    "Segmentation", "hold_out", "read",
 ]  # fmt: skip
 
 IGNORED = 255
@@ -107,7 +107,7 @@ def read(name: str, root: Path, remedy: str = "fetch the official release again"
     """Read data set `name` (a key of `SEGMENTATION_READERS`) from its own folder.
 
     Raises UserError, which ends in `remedy`, for whatever is missing, malformed or inconsistent on disk, and
-    for an unknown name. Maps are opened later, by `decode`, whose errors end in `remedy` too.
+    for an unknown name. Maps are opened later, by `decode`, whose errors name the file and say what to do.
     """
     if name not in SEGMENTATION_READERS:
         raise UserError(f"unknown segmentation data set {name!r}; known: {', '.join(SEGMENTATION_READERS)}")

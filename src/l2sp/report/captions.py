@@ -26,6 +26,7 @@ _INTERVAL = (
     "is about seeds, not about the choice of test items. Verdict: better or worse if the interval excludes "
     "zero, else not separable, also where equal differences leave no spread to judge by."
 )
+_TRAIN = "Train: the same metric on the training set, mIoU there at one scale without flip."
 _DISTANCE = "Distance to w0: mean Euclidean distance of the shared weights from the starting point."
 
 
@@ -74,23 +75,20 @@ def learning_rate() -> str:
     """Caption of the learning-rate table."""
     return (
         f"{_UNITS} A line at an experiment's own learning rate uses its main runs where the study has none. "
-        f"{_INTERVAL} Train: mean of the same metric on the training set. {_DISTANCE}"
+        f"{_INTERVAL} {_TRAIN} {_DISTANCE}"
     )
 
 
 def regime() -> str:
     """Caption of the table that compares fine-tuning with training from scratch."""
-    return (
-        f"{_UNITS} {_SPREAD} Fine-tuned: at the settings chosen on validation. "
-        "Train: the same metric on the training set."
-    )
+    return f"{_UNITS} {_SPREAD} Fine-tuned: at the settings chosen on validation. {_TRAIN}"
 
 
 def alpha() -> str:
     """Caption of the table of all settings of alpha and beta."""
     return (
         f"{_UNITS} Differences are to the chosen L2 setting of the same experiment. {_INTERVAL} "
-        f"These are test values, looked at and not chosen by. {_DISTANCE}"
+        f"These are test values, looked at and not chosen by. {_TRAIN} {_DISTANCE}"
     )
 
 

@@ -74,15 +74,17 @@ def _slide(segment: Segment, images: Tensor, windows: Windows) -> Tensor:
     padded = _pad(images, tops[-1] + windows.crop, lefts[-1] + windows.crop, windows.black)
     places = [(top, left) for top in tops for left in lefts]
     at_once = max(1, windows.batch // len(images))  # all windows of a large image would fill the memory
-    total, count = torch.zeros(0), torch.zeros(padded.shape[-2:], dtype=torch.float64, device=images.device)
+    count = torch.zeros(padded.shape[-2:], dtype=torch.float64, device=images.device)
+    total: Tensor | None = None
     for first in range(0, len(places), at_once):
         some = [(slice(r, r + windows.crop), slice(c, c + windows.crop)) for r, c in places[first : first + at_once]]
         crops = torch.cat([padded[..., rows, columns] for rows, columns in some])
         for (rows, columns), part in zip(some, _exponentials(segment, crops, windows).chunk(len(some)), strict=True):
-            if not total.numel():
+            if total is None:  # the number of classes is the network's affair
                 total = part.new_zeros(*part.shape[:2], *padded.shape[-2:])
             total[..., rows, columns] += part
             count[rows, columns] += 1
+    assert total is not None  # an image has one window at least
     return (total / count)[..., :height, :width]
 
 
@@ -101,12 +103,9 @@ def _pad(images: Tensor, height: int, width: int, black: Tensor) -> Tensor:
 
 def _exponentials(segment: Segment, crops: Tensor, windows: Windows) -> Tensor:
     """exp(logits + mirrored logits) of windows (N, 3, S, S), as float64 (N, C, S, S)."""
-    found = []
-    for part in torch.split(crops, windows.batch):
-        both = torch.cat([part, part.flip(-1)]) if windows.flip else part
-        logits = segment(both.contiguous(memory_format=torch.channels_last)).double()
-        if windows.flip:
-            plain, mirrored = logits.chunk(2)
-            logits = plain + mirrored.flip(-1)
-        found.append(logits.exp_())
-    return torch.cat(found)
+    both = torch.cat([crops, crops.flip(-1)]) if windows.flip else crops
+    logits = segment(both.contiguous(memory_format=torch.channels_last)).double()
+    if windows.flip:
+        plain, mirrored = logits.chunk(2)
+        logits = plain + mirrored.flip(-1)
+    return logits.exp_()

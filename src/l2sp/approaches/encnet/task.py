@@ -24,6 +24,7 @@ from l2sp.data.joint import ScaledCrop
 from l2sp.data.loader import CachedMaps, collate_maps, collate_single, eval_batches, steps_per_epoch, train_batches
 from l2sp.data.segmentation import IGNORED, Maps, Segmentation, hold_out, read
 from l2sp.data.transforms import Normalize
+from l2sp.errors import UserError
 from l2sp.metrics import ConfusionMatrix
 
 __all__ = ["APPROACH", "EncNetTask"]
@@ -177,11 +178,22 @@ def _network(cfg: TrainConfig, classes: int) -> EncNet:
 
 
 def _start(model: EncNet, cfg: TrainConfig, start_file: Path | None) -> Start:
-    """The backbone's starting weights by the whole network's names."""
+    """The backbone's starting weights by the whole network's names: none, or all (protocol 1.11).
+
+    Raises:
+        UserError: the weights cannot be loaded, or a part of the backbone has none.
+    """
     source = "file" if cfg.weights.source == "source_run" else cfg.weights.source
     found = load_start(source, model.backbone, start_file, cfg.weights.sha256, _CLASSIFIERS)
-    own = model.backbone.state_dict()
-    tensors = {f"backbone.{name}": tensor for name, tensor in found.tensors.items() if name in own}
+    own = {name: tensor for name, tensor in model.backbone.state_dict().items() if tensor.is_floating_point()}
+    lacking = [name for name, t in own.items() if name not in found.tensors or found.tensors[name].shape != t.shape]
+    if found.tensors and lacking:
+        raise UserError(
+            f"{found.origin}: has no fitting weights for {len(lacking)} of the backbone's {len(own)} tensors "
+            f"(first: {lacking[0]}); give those of the whole network"
+        )
+    names = model.backbone.state_dict().keys() & found.tensors.keys()
+    tensors = {f"backbone.{name}": tensor for name, tensor in found.tensors.items() if name in names}
     return Start(tensors, found.sha256, found.origin)
 
 

@@ -33,10 +33,11 @@ class PartRecipe(Protocol):
 class Part:
     """How a part is written. The jobs are its own: any value that hashes and pickles, one an image (or clip).
 
-    ``recipes``: by the names that `scale.world` gives. ``plan(recipe)``: for each job the path of its (first)
-    file below the root, or one that its files' paths are made from, in a fixed order. ``render(recipe, job, path)``: the job's files by path, all below the root, and a note
-    for the annotations. ``annotate(recipe, root, paths, notes)``: writes the other files and returns their paths.
-    ``chunk``: how many jobs a process is given at once, about a second's work.
+    ``recipes``: by the names that `scale.world` gives. ``plan(recipe)``: for each job the path of its (first) file
+    below the root, or one that its files' paths are made from, in a fixed order. ``render(recipe, job, path)``: the
+    job's files by path, all below the root, and a note for the annotations. ``annotate(recipe, root, paths, notes)``:
+    writes the other files and returns their paths. ``chunk``: how many jobs a process is given at once, about a
+    second's work.
     """
 
     recipes: Mapping[str, Callable[[], PartRecipe]]
@@ -51,19 +52,19 @@ PARTS: Mapping[str, Part] = {
     "scenes": Part(
         {"default": SceneRecipe, "tiny": SceneRecipe.tiny}, scenes.plan, scenes.render, scenes.annotate, chunk=20
     ),
-    "views": Part(
-        {"default": ViewRecipe, "tiny": ViewRecipe.tiny}, views.plan, views.render, views.annotate, chunk=20
-    ),
+    "views": Part({"default": ViewRecipe, "tiny": ViewRecipe.tiny}, views.plan, views.render, views.annotate, chunk=20),
 }
 """The parts by name (`data.part`)."""
 
 
-def named_recipe(name: str, part: str) -> PartRecipe:
+def named_recipe(name: str, part: str | None) -> PartRecipe:
     """The recipe that a configuration names (`scale.world`) of one part (`data.part`).
 
     Raises:
-        UserError: there is no such recipe, or no such part.
+        UserError: there is no such recipe, or no such part, or the data set has no counterpart in any part.
     """
+    if part is None:
+        raise UserError("this data set has no counterpart in the miniature: give scale=pocket paths.data=<folder>")
     if part not in PARTS:
         raise UserError(f"data.part={part}: use one of {', '.join(PARTS)}")
     recipes = PARTS[part].recipes

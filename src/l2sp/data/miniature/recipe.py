@@ -5,19 +5,25 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from l2sp.data.miniature.species import FAMILIES
 from l2sp.errors import UserError
 
-__all__ = ["GENERATOR", "TARGETS", "Recipe", "SetRecipe", "SourceRecipe"]
+__all__ = ["GENERATOR", "TARGETS", "Recipe", "SetRecipe", "SourceRecipe", "stable_hash"]
 
 GENERATOR = 1
-"""Version of the generator: raise it with every change that alters a byte of any world."""
+"""Version of the objects' generator: raise it with every change that alters a byte of any part that shows them."""
 
 TARGETS = ("cub200", "flowers102", "stanford_cars", "aircraft", "food101", "nabirds")
 """Names of the target sets; each is written in the layout of the data set that it is named after."""
+
+
+def stable_hash(content: Mapping[str, Any]) -> str:
+    """16 hex digits that depend on JSON values alone, not on their order."""
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
@@ -103,8 +109,7 @@ class Recipe:
 
     def digest(self) -> str:
         """Identity of the world: a stable hash (16 hex digits) of the recipe and the generator's version."""
-        text = json.dumps({"generator": GENERATOR, **self.as_dict()}, sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return stable_hash({"generator": GENERATOR, **self.as_dict()})
 
 
 def _check(name: str, entry: SetRecipe) -> None:

@@ -9,9 +9,7 @@ VOCdevkit/VOC2010/classes.txt                                 which of the 59 th
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import io
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +25,7 @@ from l2sp.data.miniature.context import CLASSES, FAMILY_CLASS, LABELS, UNLABELLE
 from l2sp.data.miniature.geometry import Array, Pose, Reach
 from l2sp.data.miniature.paint import Layer, stream
 from l2sp.data.miniature.photograph import random_camera, random_clutter, random_light
+from l2sp.data.miniature.recipe import GENERATOR, stable_hash
 from l2sp.data.miniature.scene import Placed, compose
 from l2sp.data.miniature.scenery import LAYOUTS, Spot
 from l2sp.data.miniature.species import FAMILIES, Individual
@@ -50,7 +49,8 @@ class SceneRecipe:
     ``width, height``: of the images, in pixels. ``train, val``: numbers of scenes. ``individuals``: the most in a
     scene (each has one or more; 0 leaves the stuff alone). ``size``: of them, in units of what their spots give.
     ``variation``: as of :class:`Recipe`, about kinds that are drawn from a family's whole range, as the source set's
-    are. ``nuisance``: strength of pose, clutter and camera errors. ``borders``: chance that a scene's borders between stuff are a thin unlabelled band.
+    are. ``nuisance``: strength of pose, clutter and camera errors. ``borders``: chance that a scene's borders between
+    stuff are a thin unlabelled band.
     """
 
     part: ClassVar[str] = "scenes"
@@ -87,9 +87,8 @@ class SceneRecipe:
         return dataclasses.asdict(self)
 
     def digest(self) -> str:
-        """Identity of the scenes: a stable hash (16 hex digits) of the recipe and the generator's version."""
-        text = json.dumps({"part": self.part, "generator": SCENES, **self.as_dict()}, sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        """Identity of the scenes: a stable hash (16 hex digits) of the recipe and of what draws them."""
+        return stable_hash({"part": self.part, "generators": [SCENES, GENERATOR], **self.as_dict()})
 
 
 @dataclass(frozen=True)

@@ -114,7 +114,9 @@ def _legend(pen: ImageDraw.ImageDraw, root: Path, width: int, top: int) -> None:
 def _views(root: Path, per_set: int) -> Image.Image:
     """A row of training views for each class."""
     check_world(root)
-    rows = {folder.name: sorted(folder.glob("*.jpg"))[:per_set] for folder in sorted((root / VIEWS / "train").iterdir())}
+    rows = {
+        folder.name: sorted(folder.glob("*.jpg"))[:per_set] for folder in sorted((root / VIEWS / "train").iterdir())
+    }
     with Image.open(next(iter(rows.values()))[0]) as first:
         cell = first.width + _GAP
     sheet = Image.new("RGB", (_MARGIN + per_set * cell, len(rows) * cell + _GAP), "white")

@@ -9,9 +9,7 @@ views/{train,val}/<class>/<scene>.jpg
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import io
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +21,8 @@ from PIL import Image
 
 from l2sp.data.miniature.context import CLASSES, LABELS
 from l2sp.data.miniature.paint import stream
-from l2sp.data.miniature.scenes import SCENES, SceneRecipe, Shot, draw_scene
+from l2sp.data.miniature.recipe import stable_hash
+from l2sp.data.miniature.scenes import SceneRecipe, Shot, draw_scene
 from l2sp.errors import UserError
 
 __all__ = ["FOLDER", "VIEWS", "ViewRecipe", "annotate", "plan", "render", "views_of"]
@@ -68,10 +67,8 @@ class ViewRecipe:
         return dataclasses.asdict(self)
 
     def digest(self) -> str:
-        """Identity of the views: a stable hash (16 hex digits) of the recipe and of both generators' versions."""
-        generators = {"part": self.part, "generator": VIEWS, "scenes generator": SCENES}
-        text = json.dumps({**generators, **self.as_dict()}, sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        """Identity of the views: a stable hash (16 hex digits) of the recipe and of what draws them."""
+        return stable_hash({**self.as_dict(), "part": self.part, "generator": VIEWS, "scenes": self.scenes.digest()})
 
 
 def views_of(recipe: ViewRecipe, shot: Shot) -> dict[str, NDArray[np.uint8]]:

@@ -31,7 +31,7 @@ _FEW = 10
 """So many chunks of work are worth more than one process."""
 
 
-def ensure_world(artifacts: Path, name: str, part: str) -> Path:
+def ensure_world(artifacts: Path, name: str, part: str | None) -> Path:
     """A part of a named world (`data.part`, `scale.world`) in its place under `artifacts`, built if it is not there.
 
     Raises UserError for an unknown name or part, and as `build_world` does.
