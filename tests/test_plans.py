@@ -94,10 +94,13 @@ def test_ladder_has_at_least_five_rungs_a_factor_of_two_apart() -> None:
         ("name: [1]", "name"),
         ("{name: x, scales: {mini: [{seeds: x}]}}", "seeds"),
         ("{name: x, scales: {mini: [{experimnets: [x]}]}}", "experiments"),
-        ("{name: x, scales: {mini: {seeds: 1}}}", "x"),
-        ("{name: x, scales: 3}", "x"),
-        ("name: x", "study"),
-        ("[1, 2]", "x"),
+        ("{nmae: x, scales: {}}", "nmae.*nearest: 'name'"),
+        ("{name: x, scales: {mini: [3]}}", "Invalid input"),
+        ("{name: x, scales: {mini: {seeds: 1}}}", "list of blocks"),
+        ("{name: x, scales: 3}", "list of blocks"),
+        ("name: x", "list of blocks"),
+        ("{name: x, scales: {}}", "study"),
+        ("[1, 2]", "list of blocks"),
     ],
 )
 def test_a_damaged_plan_names_its_file(text: str, words: str, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,7 +27,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from l2sp import limits
 from l2sp.approaches.config import ApproachConfig
-from l2sp.approaches.registry import approach_names, limits_of, schema_of
+from l2sp.approaches.registry import approach_names, labels_of, limits_of, schema_of
 from l2sp.errors import UserError
 
 __all__ = [
@@ -280,8 +280,8 @@ def typed(config: Any) -> TrainConfig:
 def identity(cfg: TrainConfig) -> dict[str, Any]:
     """The part of a resolved configuration that makes a run what it is, as plain containers."""
     plain = cast(dict[str, Any], OmegaConf.to_container(cast(Any, cfg), resolve=True))
-    del plain["approach"]["penalty"]  # which setting a table reports does not change the runs of any
-    plain["approach"].pop("pictures", None)  # nor does what is kept for people to look at
+    for key in labels_of(cfg.approach.name):
+        del plain["approach"][key]
     plain["data"] = {"reader": plain["data"]["reader"]}  # what was read is compared by its digest
     return {key: value for key, value in plain.items() if key not in NOT_IDENTITY}
 

@@ -7,9 +7,9 @@ import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
-from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf import MISSING, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from l2sp.config import CONFIGS, TrainConfig, compose, explain, leaves
@@ -84,15 +84,18 @@ def load_plan(name: str) -> Plan:
     if not path.exists():
         raise UserError(f"no plan '{name}' in {path.parent}: use one of {', '.join(plan_names())}")
     try:
-        content = cast(DictConfig, OmegaConf.load(path))
+        content: Any = OmegaConf.to_container(OmegaConf.load(path))
+        scales = content.get("scales") if isinstance(content, dict) else None
+        if not isinstance(scales, dict) or not all(isinstance(blocks, list) for blocks in scales.values()):
+            raise UserError(f"{path}: write name, study and scales, and for each scale a list of blocks of runs")
+        # Merging alone leaves what lies in a list untyped.
         blocks = {
-            scale: [OmegaConf.merge(OmegaConf.structured(Block), block) for block in listed]
-            for scale, listed in content.get("scales", {}).items()
-        }  # merging alone leaves them untyped
+            name: [OmegaConf.merge(OmegaConf.structured(Block), b) for b in listed] for name, listed in scales.items()
+        }
         return cast(
             Plan, OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Plan), {**content, "scales": blocks}))
         )
-    except (OmegaConfBaseException, AttributeError, TypeError, ValueError) as error:
+    except (OmegaConfBaseException, ValueError) as error:
         raise UserError(f"{path}: {explain(error, (*leaves(Plan), *leaves(Block)))}") from error
 
 

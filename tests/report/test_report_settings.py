@@ -17,6 +17,7 @@ from l2sp.report.figures import predictions
 from l2sp.report.paper import read_paper
 from l2sp.report.rows import COLUMNS, Row, format_rows, parse_rows
 from l2sp.report.samples import sample_sheets
+from l2sp.report.select import title_of
 from l2sp.report.settings import settings_table
 from l2sp.report.tables import table3
 
@@ -60,7 +61,7 @@ def test_table4_has_the_papers_six_lines_and_ours_beside_them(scenes: Path) -> N
         ("EncNet-101", "54.12"),
     ]
     assert lines[0]["mini mIoU"] == "40.50 ± 0.71 (2)" and lines[0]["mini pixAcc"] == "70.50 ± 0.71 (2)"
-    assert lines[1]["mini mIoU"] == "42.50 ± 0.71 (2)" and lines[1]["difference to L2"] == "+2.00"
+    assert lines[1]["mini mIoU"] == "42.50 ± 0.71 (2)" and lines[1]["mIoU difference to L2"] == "+2.00"
     assert {line["mini mIoU"] for line in lines[2:]} == {"—"} == {line["mini pixAcc"] for line in lines[2:]}
 
 
@@ -109,6 +110,22 @@ def runs_with_samples(results: Path) -> None:
         write_samples(folder, prediction, ["sky", "tree", "road"])
 
 
+def test_titles_are_the_papers_or_the_runs_own(scenes: Path) -> None:
+    rows, paper = read_runs(scenes, "mini")[0], read_paper(PAPER)
+    assert title_of(ENC, rows, paper) == "EncNet-50, PASCAL-Context"
+    assert title_of("encnet_camvid", rows, paper) == "EncNet, CamVid"
+    assert title_of("mine", rows, paper) == "mine"
+
+
+@pytest.mark.parametrize("scale,words", [("mini", "chosen on validation"), ("paper", "the paper's choice")])
+def test_the_note_says_who_chose(tmp_path: Path, scale: str, words: str) -> None:
+    write_segmentation(tmp_path, ENC, "l2", 0, 0.4, scale=scale)
+    write_segmentation(tmp_path, ENC, "l2_sp", 0, 0.4, scale=scale, alpha=0.5, beta=0.5)
+    table = settings_table("table4", read_runs(tmp_path, scale)[0], read_paper(PAPER), scale)
+    notes = [line[-1] for line in table.lines if line[6] != "—"]
+    assert len(notes) == 2 and words in notes[0] and notes[1] == "not in the paper"
+
+
 def test_samples_of_both_arms_become_one_picture(tmp_path: Path) -> None:
     runs_with_samples(tmp_path)
     build_report(tmp_path, "mini", PAPER)
@@ -138,7 +155,8 @@ def test_sheets_need_both_arms_and_whole_lines(tmp_path: Path) -> None:
     rows: list[Row] = read_runs(tmp_path, "mini")[0]
     (sheet,) = sample_sheets(tmp_path, "mini", rows, paper)
     assert sheet.experiment == ENC and len(sheet.lines) == 2 and list(sheet.classes) == ["sky", "tree", "road"]
-    assert predictions(sheet, paper, "mini").startswith(b"\x89PNG")
+    assert sheet.title == "EncNet-50, PASCAL-Context"
+    assert predictions(sheet, "mini").startswith(b"\x89PNG")
     next((tmp_path / "mini").rglob("l2_sp-*/seed=0/samples/11-prediction.png")).unlink()
     assert len(sample_sheets(tmp_path, "mini", rows, paper)[0].lines) == 1
     assert sample_sheets(tmp_path, "mini", [row for row in rows if row.reg == "l2"], paper) == []

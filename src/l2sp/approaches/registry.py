@@ -1,7 +1,8 @@
 """The approaches: every package beside this module is one, and nothing else lists them.
 
-Its `config` module has `SCHEMA`, the dataclass of its settings, and `LIMITS`, what they may be (and imports no
-torch); its `task` module has `APPROACH`, the class that the training loop calls.
+Its `config` module (which imports no torch) has `SCHEMA`, the dataclass of its settings, `LIMITS`, what they may be,
+and `LABELS`, the settings that make no other run: which penalty a table reports, what is kept to look at. Its `task`
+module has `APPROACH`, the class that the training loop calls.
 """
 
 from __future__ import annotations
@@ -23,7 +24,16 @@ if TYPE_CHECKING:
     from l2sp.config import TrainConfig
     from l2sp.limits import Limit
 
-__all__ = ["approach_names", "build_approach", "data_digest", "limits_of", "outline", "schema_of", "task_module"]
+__all__ = [
+    "approach_names",
+    "build_approach",
+    "data_digest",
+    "labels_of",
+    "limits_of",
+    "outline",
+    "schema_of",
+    "task_module",
+]
 
 
 def approach_names() -> list[str]:
@@ -45,6 +55,11 @@ def limits_of(name: str) -> Mapping[str, Limit]:
     if name not in approach_names():
         raise UserError(f"approach.name={name}: use one of {', '.join(approach_names())}")
     return cast("Mapping[str, Limit]", import_module(f"l2sp.approaches.{name}.config").LIMITS)
+
+
+def labels_of(name: str) -> tuple[str, ...]:
+    """The settings of an approach that do not make a run another run."""
+    return tuple(import_module(f"l2sp.approaches.{name}.config").LABELS)
 
 
 def task_module(name: str) -> str:

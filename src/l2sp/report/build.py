@@ -109,7 +109,7 @@ def _write_figures(results: Path, rows: list[Row], paper: Paper, scale: str) -> 
         if rungs:
             drawn["learning_rate"] = figures.learning_rate(rungs, paper, scale)
         for sheet in sheets:
-            drawn[f"predictions_{sheet.experiment}"] = figures.predictions(sheet, paper, scale)
+            drawn[f"predictions_{sheet.experiment}"] = figures.predictions(sheet, scale)
     for name, png in drawn.items():
         write_atomically(folder / f"{name}.png", png)
     # Pictures of predictions stay where the run directories with their samples are gone, as rows do.

@@ -18,7 +18,7 @@ from l2sp.report.captions import scale_note
 from l2sp.report.paper import PX, Paper
 from l2sp.report.rows import Row
 from l2sp.report.samples import SampleSheet
-from l2sp.report.select import ARMS, group
+from l2sp.report.select import ARMS, group, title_of
 from l2sp.report.statistics import summarise
 from l2sp.report.studies import Rung
 from l2sp.report.tables import Pair
@@ -107,9 +107,9 @@ def learning_rate(rungs: Sequence[Rung], paper: Paper, scale: str) -> bytes:
 
 
 def _rung_panels(left: Axes, right: Axes, name: str, rungs: Sequence[Rung], paper: Paper) -> None:
-    row = paper.row(name)
-    title = f"{row.approach}, {row.target}" if row else name
-    metric = row.metric if row else (rungs[0].l2 or rungs[0].l2_sp)[0].metric
+    rows = [row for rung in rungs for row in (*rung.l2, *rung.l2_sp)]
+    title, printed = title_of(name, rows, paper), paper.row(name)
+    metric = printed.metric if printed else rows[0].metric
     unit = paper.unit(name, metric)
     _curves(left, rungs, lambda r: r.value * unit.factor)
     _curves(right, rungs, lambda r: r.distance_w0)
@@ -142,10 +142,8 @@ def _curves(ax: Axes, rungs: Sequence[Rung], get: Callable[[Row], float]) -> Non
             ax.annotate(f"{label} diverged", place, xycoords=("data", "axes fraction"), **look)
 
 
-def predictions(sheet: SampleSheet, paper: Paper, scale: str) -> bytes:
+def predictions(sheet: SampleSheet, scale: str) -> bytes:
     """Test images with their truth and both arms' predictions, and a legend of the classes that occur in them."""
-    row = paper.row(sheet.experiment)
-    title = f"{row.approach}, {row.target}" if row else sheet.experiment
     count = len(sheet.lines)
     with rc_context(_STYLE):
         figure = Figure(figsize=(9, 1.2 + 1.75 * count), layout="constrained")
@@ -162,7 +160,7 @@ def predictions(sheet: SampleSheet, paper: Paper, scale: str) -> bytes:
         names = {index: sheet.classes[index] for index in sorted(seen) if index < len(sheet.classes)}
         handles = [Patch(color=seen[index], label=name) for index, name in names.items()]
         figure.legend(handles=handles, loc="outside lower center", ncols=7, fontsize=8)
-        figure.suptitle(f"{title}, first seed, black: unlabelled; {scale_note(scale)}", fontsize=11)
+        figure.suptitle(f"{sheet.title}, first seed, black: unlabelled; {scale_note(scale)}", fontsize=11)
         return _png(figure)
 
 

@@ -9,16 +9,20 @@ from pathlib import Path
 
 from l2sp.report.paper import Paper
 from l2sp.report.rows import Row
-from l2sp.report.select import ARMS, chosen_rows, experiments_of, main_rows
+from l2sp.report.select import ARMS, chosen_rows, experiments_of, main_rows, title_of
 
 __all__ = ["SampleSheet", "sample_sheets"]
 
 
 @dataclass(frozen=True)
 class SampleSheet:
-    """One experiment's samples: a line of files (image, truth, L2, L2-SP) each, and the names of its classes."""
+    """One experiment's samples: a line of files (image, truth, L2, L2-SP) each, and the names of its classes.
+
+    `title` names the experiment for people.
+    """
 
     experiment: str
+    title: str
     lines: Sequence[tuple[Path, Path, Path, Path]]
     classes: Sequence[str]
 
@@ -35,7 +39,7 @@ def sample_sheets(results: Path, scale: str, rows: Sequence[Row], paper: Paper) 
         lines = [_line(l2, l2_sp, number) for number in numbers]
         whole = [line for line in lines if all(path.is_file() for path in line)]
         if whole:
-            sheets.append(SampleSheet(name, whole, _classes(l2)))
+            sheets.append(SampleSheet(name, title_of(name, rows, paper), whole, _classes(l2)))
     return sheets
 
 

@@ -22,6 +22,7 @@ __all__ = [
     "setting_order",
     "setting_text",
     "study_rows",
+    "title_of",
 ]
 
 ARMS = {"l2": "L2", "l2_sp": "L2-SP"}
@@ -90,6 +91,15 @@ def chosen_rows(rows: Iterable[Row], experiment: str, reg: str) -> list[Row]:
     """
     arm = [row for row in main_rows(rows) if row.chosen and row.experiment == experiment and row.reg == reg]
     return sorted(one_setting(arm), key=lambda row: row.seed)
+
+
+def title_of(experiment: str, rows: Iterable[Row], paper: Paper) -> str:
+    """Approach and target of an experiment, as the paper names them or, of one of ours, its runs do."""
+    row = paper.row(experiment)
+    if row is not None:
+        return f"{row.approach}, {row.target}"
+    named = ((own.approach, own.target) for own in rows if own.experiment == experiment)
+    return next((f"{approach}, {target}" for approach, target in named if approach and target), experiment)
 
 
 def same_weights(row: Row, alpha: float, beta: float) -> bool:

@@ -11,7 +11,7 @@ from omegaconf import MISSING
 from l2sp.approaches.config import ApproachConfig
 from l2sp.limits import Limit, at_least, each, one_of, pair, span, triple
 
-__all__ = ["LIMITS", "SCHEMA", "AugmentConfig", "EncNetConfig", "MultiScaleConfig", "NetworkConfig"]
+__all__ = ["LABELS", "LIMITS", "SCHEMA", "AugmentConfig", "EncNetConfig", "MultiScaleConfig", "NetworkConfig"]
 
 
 @dataclass
@@ -69,6 +69,7 @@ class EncNetConfig(ApproachConfig):
 
 
 SCHEMA = EncNetConfig
+LABELS = ("penalty", "pictures")
 LIMITS: Mapping[str, Limit] = {
     "network.width": span(0, ends="(]"),
     "network.codes": at_least(1),
