@@ -250,6 +250,7 @@ def _from_timm(model: nn.Module, path: Path | None, sha256: str | None) -> _Load
 _SOURCES: dict[str, Callable[[nn.Module, Path | None, str | None], _Loaded]] = {
     "none": _from_none,
     "file": _from_file,
+    "source_run": _from_file,  # the file that the run left
     "efficientnet_lite0": _from_lite0,
     "timm": _from_timm,
 }
@@ -312,8 +313,8 @@ def load_start(source: str, model: nn.Module, path: Path | None, sha256: str | N
 
     Args:
         source: one of ``SOURCES``: ``none`` (training from scratch), ``file`` (.safetensors, .pt, .pth),
-            ``efficientnet_lite0`` (the optional package, for timm's ``tf_efficientnet_lite0``) or ``timm``
-            (the tag the network was made with, through timm's downloader).
+            ``source_run`` (the file that a run left), ``efficientnet_lite0`` (the optional package, for timm's
+            ``tf_efficientnet_lite0``) or ``timm`` (the tag the network was made with, through timm's downloader).
         model: the network that will start from them; its names and shapes are what is checked against.
         path: the file, for ``file``; for ``efficientnet_lite0`` a copy of the package's file, if any.
         sha256: expected checksum of the file (of the tensors, ``tensors_sha256``, for ``timm``), or None.

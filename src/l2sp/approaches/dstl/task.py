@@ -49,8 +49,7 @@ class DSTL:
         data, data_digest = read_release(cfg, data_root, read)
         self._splits = _splits(data, cfg)
         model = _network(cfg, len(data.classes))
-        source = "file" if cfg.weights.source == "source_run" else cfg.weights.source
-        start = load_start(source, model, start_file, cfg.weights.sha256, head_prefixes(model))
+        start = load_start(cfg.weights.source, model, start_file, cfg.weights.sha256, head_prefixes(model))
         report = apply_start(model, start) if start.tensors else "from scratch"
         self.model: nn.Module = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.start: Mapping[str, Tensor] = start.tensors

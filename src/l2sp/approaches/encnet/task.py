@@ -183,8 +183,7 @@ def _start(model: EncNet, cfg: TrainConfig, start_file: Path | None) -> Start:
     Raises:
         UserError: the weights cannot be loaded, or a part of the backbone has none.
     """
-    source = "file" if cfg.weights.source == "source_run" else cfg.weights.source
-    found = load_start(source, model.backbone, start_file, cfg.weights.sha256, _CLASSIFIERS)
+    found = load_start(cfg.weights.source, model.backbone, start_file, cfg.weights.sha256, _CLASSIFIERS)
     own = {name: tensor for name, tensor in model.backbone.state_dict().items() if tensor.is_floating_point()}
     lacking = [name for name, t in own.items() if name not in found.tensors or found.tensors[name].shape != t.shape]
     if found.tensors and lacking:

@@ -6,17 +6,13 @@ import numpy as np
 
 from l2sp.data.miniature.canvas import Canvas, blend, noise
 from l2sp.data.miniature.geometry import Array
-from l2sp.data.miniature.paint import PATTERNS, Colour, Texture, hsv
+from l2sp.data.miniature.paint import PATTERNS, Colour, Texture, dimmed, hsv
 from l2sp.data.miniature.shapes import Patch, box, polygon
 
 __all__ = ["floor", "painting", "rug", "skirting", "table", "wall", "window"]
 
 Frame = tuple[float, float, float, float]
 """Left, top, right, bottom."""
-
-
-def _shade(colour: Colour, by: float) -> Colour:
-    return min(colour[0] * by, 1.0), min(colour[1] * by, 1.0), min(colour[2] * by, 1.0)
 
 
 def _wood(rng: np.random.Generator) -> Colour:
@@ -31,7 +27,7 @@ def wall(canvas: Canvas, rng: np.random.Generator) -> None:
     angle = 0.0 if kind == "stripes" else rng.uniform(-0.2, 0.8)
     pattern = Texture(kind, rng.uniform(8, 20), angle, rng.random(), 0.4, rng.uniform(0.25, 0.8))
     share = pattern.mask(canvas.x, canvas.y) + np.float32(0.12) * noise(rng, canvas, 50, 60)
-    rgb = blend(paint, _shade(paint, rng.uniform(0.75, 1.15)), share)
+    rgb = blend(paint, dimmed(paint, rng.uniform(0.75, 1.15)), share)
     slope = rng.uniform(-0.25, 0.25) * (canvas.x / canvas.wide - 0.5) + rng.uniform(-0.2, 0.1) * (canvas.y - 0.4)
     canvas.cover("wall", canvas.y - 9, rgb * (1 + slope + np.float32(0.05) * noise(rng, canvas, 4, 4)))
 
@@ -48,7 +44,7 @@ def floor(canvas: Canvas, rng: np.random.Generator, top: float) -> None:
         share = Texture("checks", rng.uniform(3, 6), rng.uniform(0, 0.8), rng.random(), 0.5, 0.9).mask(gx, gy)
     else:
         share = np.float32(0.5) + np.float32(0.6) * noise(rng, canvas, 72, 96) + 0.3 * noise(rng, canvas, 5, 5)
-    rgb = blend(colour, _shade(colour, rng.uniform(0.45, 0.75)), share)
+    rgb = blend(colour, dimmed(colour, rng.uniform(0.45, 0.75)), share)
     dim = np.float32(0.75) + np.float32(0.35) * (canvas.y - np.float32(top)) / np.float32(1 - top)
     canvas.cover("floor", np.float32(top) - canvas.y, rgb * dim)
 
@@ -101,11 +97,11 @@ def window(canvas: Canvas, rng: np.random.Generator, frame: Frame) -> None:
     timber = hsv(rng.uniform(0.05, 0.15), rng.uniform(0, 0.5), rng.uniform(0.5, 0.98))
     pen.fill(patch.grown(0.02), timber, relief=0.2)
     sill = box(canvas.x, canvas.y, (left + right) / 2, bottom + 0.025, (right - left) / 2 + 0.035, 0.014)
-    pen.fill(sill, _shade(timber, 0.8), relief=0.2)
+    pen.fill(sill, dimmed(timber, 0.8), relief=0.2)
     canvas.add("window", pen.layer())
     dusk = rng.random() < 0.25
     high = hsv(rng.uniform(0.52, 0.64), rng.uniform(0.05, 0.6), rng.uniform(0.12, 0.3) if dusk else rng.uniform(0.7, 1))
-    view = blend(high, _shade(high, 1.3), (canvas.y - np.float32(top)) / np.float32(bottom - top))
+    view = blend(high, dimmed(high, 1.3), (canvas.y - np.float32(top)) / np.float32(bottom - top))
     skyline = np.float32(top + rng.uniform(0.4, 1.0) * (bottom - top)) + np.float32(0.06) * noise(rng, canvas, 2, 7, 2)
     leaves = hsv(rng.uniform(0.15, 0.4), rng.uniform(0.2, 0.6), 0.12 if dusk else rng.uniform(0.35, 0.65))
     view = blend(view, leaves, (canvas.y - skyline) * np.float32(25))
@@ -131,9 +127,9 @@ def table(canvas: Canvas, rng: np.random.Generator, frame: Frame, legs: float) -
     for x in (left + 0.05, left + 0.16, right - 0.16, right - 0.05) if legs else ():
         far = 0.65 if left + 0.1 < x < right - 0.1 else 1.0
         leg = box(canvas.x, canvas.y, x, bottom + legs * far / 2, 0.018, legs * far / 2)
-        pen.fill(leg, _shade(colour, 0.7 * (0.6 + 0.4 * far)), relief=0.3)
+        pen.fill(leg, dimmed(colour, 0.7 * (0.6 + 0.4 * far)), relief=0.3)
     apron = box(canvas.x, canvas.y, (left + right) / 2, bottom + 0.02, (right - left) / 2, 0.028)
-    pen.fill(apron, _shade(colour, 0.6), relief=0.1)
+    pen.fill(apron, dimmed(colour, 0.6), relief=0.1)
     canvas.add("table", pen.layer())
     inset = rng.uniform(0.06, 0.16) * (bottom - top) / 0.2
     surface = polygon(canvas.x, canvas.y, [(left + inset, top), (right - inset, top), (right, bottom), (left, bottom)])
@@ -144,9 +140,9 @@ def _tabletop(canvas: Canvas, rng: np.random.Generator, colour: Colour, top: flo
     """Wood with a grain along it, or a cloth."""
     if rng.random() < 0.7:
         grain = np.float32(0.6) * noise(rng, canvas, 60, 6, 2) + np.float32(0.3) * noise(rng, canvas, 14, 3)
-        return blend(_shade(colour, 1.15), _shade(colour, 0.65), np.float32(0.4) + np.float32(0.6) * grain)
+        return blend(dimmed(colour, 1.15), dimmed(colour, 0.65), np.float32(0.4) + np.float32(0.6) * grain)
     cloth = hsv(rng.random(), rng.uniform(0.05, 0.5), rng.uniform(0.55, 0.95))
     gx, gy = _plane(canvas, rng, top)
     kind = ("checks", "stripes", "plain")[int(rng.integers(3))]
     weave = Texture(kind, rng.uniform(5, 10), 0.0, rng.random(), 0.5, 0.7).mask(gx, gy)
-    return blend(cloth, _shade(cloth, 0.7), weave + np.float32(0.12) * noise(rng, canvas, 72, 96))
+    return blend(cloth, dimmed(cloth, 0.7), weave + np.float32(0.12) * noise(rng, canvas, 72, 96))

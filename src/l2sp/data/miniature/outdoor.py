@@ -8,7 +8,7 @@ import numpy as np
 
 from l2sp.data.miniature.canvas import Canvas, blend, near, noise
 from l2sp.data.miniature.geometry import Array
-from l2sp.data.miniature.paint import Colour, Painter, Texture, hsv
+from l2sp.data.miniature.paint import Colour, Painter, Texture, dimmed, hsv
 from l2sp.data.miniature.shapes import Patch, box, capsule, ellipse, polygon
 
 __all__ = ["Mood", "buildings", "forest", "grass", "mountains", "random_mood", "road", "sand", "sky", "tree", "water"]
@@ -133,10 +133,10 @@ def _house(canvas: Canvas, rng: np.random.Generator, side: tuple[float, float], 
         edge = [(side[0] - 0.02, foot - tall), (middle - half * 0.5, foot - tall - 0.11)]
         edge += [(middle + half * 0.5, foot - tall - 0.11), (side[1] + 0.02, foot - tall)]
         tiles = Texture("stripes", 9.0, np.pi / 2, rng.random(), 0.4, 0.6)
-        pen.fill(polygon(x, y, edge), roof, second=_dim(roof, 0.75), texture=tiles, relief=0.0)
+        pen.fill(polygon(x, y, edge), roof, second=dimmed(roof, 0.75), texture=tiles, relief=0.0)
     bricks = Texture(("plain", "mottle", "stripes")[int(rng.integers(3))], tall * 40, np.pi / 2, rng.random(), 0.3, 0.6)
     wall = box(x, y, middle, foot - tall / 2, half, tall / 2)
-    pen.fill(wall, paint, second=_dim(paint, 0.85), texture=bricks, relief=0.15)
+    pen.fill(wall, paint, second=dimmed(paint, 0.85), texture=bricks, relief=0.15)
     _panes(pen, canvas, rng, wall, (side[0], foot - tall), paint)
     canvas.add("building", pen.layer())
 
@@ -157,13 +157,9 @@ def _panes(
     pane = Patch(np.maximum((du - share) * across, (dv - share) * down), du, dv).within(wall.grown(-0.012))
     glass = hsv(rng.uniform(0.5, 0.65), rng.uniform(0.1, 0.4), rng.uniform(0.15, 0.45))
     lit = noise(rng, canvas, 10, 12) > np.float32(0.55)
-    pen.fill(pane, _dim(paint, 1.15), relief=0.0)
+    pen.fill(pane, dimmed(paint, 1.15), relief=0.0)
     pen.fill(pane.grown(-0.008), glass, relief=0.0)
     pen.fill(Patch(np.where(lit, pane.d, 1), du, dv).grown(-0.008), (0.8, 0.78, 0.65), relief=0.0)
-
-
-def _dim(colour: Colour, by: float) -> Colour:
-    return min(colour[0] * by, 1.0), min(colour[1] * by, 1.0), min(colour[2] * by, 1.0)
 
 
 def grass(canvas: Canvas, rng: np.random.Generator, mood: Mood, horizon: float) -> None:
@@ -194,14 +190,14 @@ def sand(canvas: Canvas, rng: np.random.Generator, top: float, bottom: float) ->
     grains = noise(rng, canvas, 70, 90) * np.float32(0.5) + noise(rng, canvas, 9, 6, 2) * np.float32(0.4)
     edge = np.float32(0.02) * noise(rng, canvas, 2, 6, 2)[:1]
     d = np.maximum(np.float32(top) - canvas.y + edge, canvas.y - np.float32(bottom) - edge)
-    canvas.cover(None, d, blend(colour, _dim(colour, 0.75), grains + np.float32(0.3)))
+    canvas.cover(None, d, blend(colour, dimmed(colour, 0.75), grains + np.float32(0.3)))
 
 
 def road(canvas: Canvas, rng: np.random.Generator, mood: Mood, horizon: float, *, across: bool) -> tuple[float, float]:
     """A road to the horizon, or ``across`` the picture; returns the heights between which cars can stand."""
     grey = mood.grey
     grain = np.float32(0.5) * noise(rng, canvas, 72, 96) + np.float32(0.35) * noise(rng, canvas, 20, 6, 2)
-    rgb = blend(_dim(grey, 0.8), _dim(grey, 1.2), np.float32(0.5) + np.float32(0.6) * grain)
+    rgb = blend(dimmed(grey, 0.8), dimmed(grey, 1.2), np.float32(0.5) + np.float32(0.6) * grain)
     mark = hsv(0.13, rng.uniform(0, 0.6), rng.uniform(0.75, 0.95))
     if across:
         top = rng.uniform(horizon + 0.06, 0.72)

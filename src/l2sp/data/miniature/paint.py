@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from l2sp.data.miniature.geometry import Array
 from l2sp.data.miniature.shapes import Patch
 
-__all__ = ["PATTERNS", "Colour", "Layer", "Painter", "Texture", "hsv", "lattice_noise", "stream"]
+__all__ = ["PATTERNS", "Colour", "Layer", "Painter", "Texture", "dimmed", "hsv", "lattice_noise", "stream"]
 
 Colour = tuple[float, float, float]
 PATTERNS = ("plain", "stripes", "spots", "mottle", "rings", "scales", "gradient", "checks")
@@ -34,6 +34,11 @@ def hsv(hue: float, saturation: float, value: float) -> Colour:
 
 
 @lru_cache(maxsize=64)
+def dimmed(colour: Colour, by: float) -> Colour:
+    """The colour times a factor >= 0, no channel above 1."""
+    return min(colour[0] * by, 1.0), min(colour[1] * by, 1.0), min(colour[2] * by, 1.0)
+
+
 def _lerp(count: int, cells: int) -> tuple[NDArray[np.intp], Array]:
     at = np.linspace(0, cells - 1, count, dtype=np.float32)
     low = np.minimum(at.astype(np.intp), max(cells - 2, 0))
