@@ -189,6 +189,22 @@ def test_sources_without_a_number_of_threads_have_all_cores_and_the_others_share
     assert len(failed) == 3
 
 
+def test_a_source_that_fails_stops_only_what_starts_from_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    places = [f"paths.results='{tmp_path}'", f"paths.artifacts='{tmp_path}'"]
+    planned = expand([load_plan("table3")], "mini", 1, places)
+    trained: list[str] = []
+
+    def run_all(some: list[Planned], jobs: int, threads: int, after_each: Callable[[], None]) -> Outcome:
+        trained.extend(item.cfg.experiment for item in some if item.cfg.row is not None)
+        return Outcome(failed={item.label: "no" for item in some if item.cfg.experiment == "source/encnet101"})
+
+    monkeypatch.setattr(campaign, "run_all", run_all)
+    asked = campaign.Campaign("mini", 1, 1, None, None, str(tmp_path), False)
+    failed = campaign._do(planned, asked, lambda: None)
+    assert len(failed) == 1 and "encnet101" in next(iter(failed))
+    assert set(trained) == {item.cfg.experiment for item in planned} - {"encnet101_pcontext"}
+
+
 def test_jobs_divide_the_cores() -> None:
     jobs, threads = check_jobs(None)
     assert threads == 1 and jobs >= 1

@@ -101,6 +101,7 @@ def test_ladder_has_at_least_five_rungs_a_factor_of_two_apart() -> None:
         ("name: x", "list of blocks"),
         ("{name: x, scales: {}}", "study"),
         ("[1, 2]", "list of blocks"),
+        ("scales: [", "configuration"),
     ],
 )
 def test_a_damaged_plan_names_its_file(text: str, words: str, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -90,19 +90,21 @@ def _do(planned: Sequence[Planned], campaign: Campaign, after_each: Callable[[],
     started = time.monotonic()
     pending = [item for item in planned if _state(item) != "done"]
     sources = sources_of([p.cfg for p in pending])
+    failed: dict[str, str] = {}
     if any(not source.run.done for source in sources):
         print("pre-training the starting points (once; cached under artifacts)", flush=True)
-        if failed := _pre_train(sources, jobs, threads):
-            return failed
-    if pending:
-        print(f"{len(pending)} runs to do, {jobs} at a time with {threads} threads each", flush=True)
-    outcome = run_all(planned, jobs, threads, after_each)
+        failed = _pre_train(sources, jobs, threads)
+    lost = {source.cfg.experiment for source in sources if source.label in failed}
+    ready = [item for item in planned if item.cfg.weights.experiment not in lost or _state(item) == "done"]
+    if waiting := sum(_state(item) != "done" for item in ready):
+        print(f"{waiting} runs to do, {jobs} at a time with {threads} threads each", flush=True)
+    outcome = run_all(ready, jobs, threads, after_each)
     minutes = (time.monotonic() - started) / 60
     print(
         f"{len(outcome.finished)} runs done in {minutes:.1f} min, {len(outcome.found)} were done before\n",
         flush=True,
     )
-    return outcome.failed
+    return failed | outcome.failed
 
 
 def _pre_train(sources: Sequence[Planned], jobs: int, threads: int) -> dict[str, str]:

@@ -11,6 +11,7 @@ from typing import Any, cast
 
 from omegaconf import MISSING, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from l2sp.config import CONFIGS, TrainConfig, compose, explain, leaves
 from l2sp.errors import UserError
@@ -88,15 +89,18 @@ def load_plan(name: str) -> Plan:
         scales = content.get("scales") if isinstance(content, dict) else None
         if not isinstance(scales, dict) or not all(isinstance(blocks, list) for blocks in scales.values()):
             raise UserError(f"{path}: write name, study and scales, and for each scale a list of blocks of runs")
-        # Merging alone leaves what lies in a list untyped.
-        blocks = {
-            name: [OmegaConf.merge(OmegaConf.structured(Block), b) for b in listed] for name, listed in scales.items()
-        }
-        return cast(
-            Plan, OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Plan), {**content, "scales": blocks}))
-        )
-    except (OmegaConfBaseException, ValueError) as error:
+        return _typed({**content, "scales": scales})
+    except (OmegaConfBaseException, ValueError, YAMLError) as error:
         raise UserError(f"{path}: {explain(error, (*leaves(Plan), *leaves(Block)))}") from error
+
+
+def _typed(content: dict[str, Any]) -> Plan:
+    """The plan, its blocks typed one by one: merging alone leaves untyped what lies in a list."""
+    scales = {
+        scale: [OmegaConf.merge(OmegaConf.structured(Block), block) for block in blocks]
+        for scale, blocks in content["scales"].items()
+    }
+    return cast(Plan, OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(Plan), {**content, "scales": scales})))
 
 
 def reproduction(scale: str) -> list[Plan]:

@@ -54,7 +54,7 @@ def settings_table(name: str, rows: Sequence[Row], paper: Paper, scale: str) -> 
     bases, lines = {}, []
     for experiment in experiments:
         runs = [row for row in main_rows(rows) if row.experiment == experiment]
-        own = _lines(runs, [setting for setting in printed if setting.experiment == experiment], scale)
+        own = _lines(runs, [setting for setting in printed if setting.experiment == experiment])
         bases[experiment] = chosen_rows(runs, experiment, "l2") or _first_l2(own)
         lines += own
     caption = captions.settings(name, scale, [_reference(base) for base in bases.values()])
@@ -88,7 +88,7 @@ def _summary(rows: Sequence[Row], metric: str) -> Summary:
     return summarise([value for value in measured if value is not None])
 
 
-def _lines(runs: Sequence[Row], printed: Sequence[PaperSetting], scale: str) -> list[_Line]:
+def _lines(runs: Sequence[Row], printed: Sequence[PaperSetting]) -> list[_Line]:
     left = {key: one_setting(found) for key, found in group(runs, lambda r: (r.reg, r.alpha, r.beta)).items()}
     lines = []
     for s in printed:
@@ -102,17 +102,17 @@ def _lines(runs: Sequence[Row], printed: Sequence[PaperSetting], scale: str) -> 
             key = next((k for k, found in left.items() if k[0] == "l2" and found[0].chosen), None)
             ours = left.pop(key) if key else []
             note = f"ours with {setting_text(ours[0].setting)}" if ours else ""
-        lines.append(_Line(s, ours, _note(note, ours, scale)))
+        lines.append(_Line(s, ours, _note(note, ours)))
     extra = sorted(left.values(), key=lambda found: (found[0].reg, setting_order(found[0].setting)))
-    return lines + [_Line(_unprinted(found[0]), found, _note("not in the paper", found, scale)) for found in extra]
+    return lines + [_Line(_unprinted(found[0]), found, _note("not in the paper", found)) for found in extra]
 
 
 def _unprinted(row: Row) -> PaperSetting:
     return PaperSetting(row.experiment, row.reg, row.alpha, row.beta, {})
 
 
-def _note(note: str, rows: Sequence[Row], scale: str) -> str:
-    chosen = captions.choice(scale) if rows and rows[0].chosen else ""
+def _note(note: str, rows: Sequence[Row]) -> str:
+    chosen = "chosen" if rows and rows[0].chosen else ""
     return "; ".join(filter(None, [note, chosen]))
 
 

@@ -33,12 +33,12 @@ def hsv(hue: float, saturation: float, value: float) -> Colour:
     return colorsys.hsv_to_rgb(hue % 1.0, min(max(saturation, 0.0), 1.0), min(max(value, 0.0), 1.0))
 
 
-@lru_cache(maxsize=64)
 def dimmed(colour: Colour, by: float) -> Colour:
     """The colour times a factor >= 0, no channel above 1."""
     return min(colour[0] * by, 1.0), min(colour[1] * by, 1.0), min(colour[2] * by, 1.0)
 
 
+@lru_cache(maxsize=64)
 def _lerp(count: int, cells: int) -> tuple[NDArray[np.intp], Array]:
     at = np.linspace(0, cells - 1, count, dtype=np.float32)
     low = np.minimum(at.astype(np.intp), max(cells - 2, 0))

@@ -121,7 +121,7 @@ class _Shade:
 
 
 def draw_scene(recipe: SceneRecipe, shot: Shot) -> Scene:
-    """Draw one scene: a function of the recipe's seed and sizes of images, and of the shot's own ids alone."""
+    """Draw one scene: a function of the shot's own ids and of the recipe, but for its numbers of scenes."""
     rng = stream(recipe.seed, "scene", shot.split, shot.index)
     light = random_light(rng)
     canvas = Canvas(recipe.height, recipe.width, light)
