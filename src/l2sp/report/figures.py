@@ -160,7 +160,7 @@ def predictions(sheet: SampleSheet, scale: str) -> bytes:
         names = {index: sheet.classes[index] for index in sorted(seen) if index < len(sheet.classes)}
         handles = [Patch(color=seen[index], label=name) for index, name in names.items()]
         figure.legend(handles=handles, loc="outside lower center", ncols=7, fontsize=8)
-        figure.suptitle(f"{sheet.title}, first seed, black: unlabelled; {scale_note(scale)}", fontsize=11)
+        figure.suptitle(f"{sheet.title}, first seed, black: unlabelled\n{scale_note(scale)}", fontsize=11)
         return _png(figure)
 
 
