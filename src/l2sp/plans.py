@@ -94,7 +94,7 @@ def load_plan(name: str) -> Plan:
         raise UserError(f"{path}: {explain(error, (*leaves(Plan), *leaves(Block)))}") from error
 
 
-def _typed(content: dict[str, Any]) -> Plan:
+def _typed(content: Any) -> Plan:
     """The plan, its blocks typed one by one: merging alone leaves untyped what lies in a list."""
     scales = {
         scale: [OmegaConf.merge(OmegaConf.structured(Block), block) for block in blocks]
