@@ -34,16 +34,16 @@ $(ENV): requirements.lock pyproject.toml scripts/preflight.py
 reproduce: $(ENV) ## the runs that the tables need and are not done yet, then the tables
 	@$(campaign)
 
-sweep-%: $(ENV) ## one plan of configs/sweep: sweep-table6, sweep-learning_rate (short: sweep-lr), ...
+sweep-%: $(ENV) ## one plan of configs/sweep: sweep-table4, -table6, -learning_rate (short: -lr), -from_scratch, -selection, -alpha
 	@$(campaign) --plan $(if $(filter lr,$*),learning_rate,$*)
 
 tables: $(ENV) ## tables and figures from the files under results/, without training; renews the README's
 	@$(RUN) scripts/report.py --results "$(RESULTS)" $(if $(filter results,$(RESULTS)),--readme README.md)
 
-smoke: $(ENV) ## every row on the smallest world, in a minute; checks that all parts run, claims nothing
+smoke: $(ENV) ## every row of the miniature on the smallest world, in a minute; checks that all parts run, claims nothing
 	@$(RUN) experiments/reproduce.py --scale smoke --seeds 1 --results "$(RESULTS)" $(if $(JOBS),--jobs $(JOBS))
 
-sheet: $(ENV) ## one picture of the miniature world: artifacts/sheet.png
+sheet: $(ENV) ## one picture of the miniature world: artifacts/sheet.png (draws the world first, a minute or two)
 	@$(RUN) scripts/sheet.py
 
 test: $(ENV) ## all tests

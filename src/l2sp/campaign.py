@@ -138,7 +138,8 @@ def _list(planned: Sequence[Planned], missing: Iterable[str]) -> int:
         print(f"{state:7} {item.label}")
     for line in missing:
         print(f"no data {line}")
-    print(f"{len(planned)} runs, {sum(state != 'done' for state in states)} to do")
+    hint = "" if planned else " (DATA=<folder> says where data sets are)"
+    print(f"{len(planned)} runs, {sum(state != 'done' for state in states)} to do{hint}")
     return 0
 
 
