@@ -132,6 +132,9 @@ def test_no_data_and_no_path_of_a_machine_is_committed() -> None:
     files = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.split()
     images = [f for f in files if f.endswith((".jpg", ".jpeg", ".mat", ".ppm", ".pfm", ".flo", ".safetensors", ".pt"))]
     assert not images
+    # Samples of predictions show the images that they are of: only the miniature's are ours.
+    pictures = [f for f in files if f.endswith(".png") and not f.startswith("results/mini/figures/")]
+    assert {Path(f).name for f in pictures} <= {"table3.png", "learning_rate.png"}
     homes = re.compile(r"(/home/|/work/|/Users/|/root/)")
     texts = [f for f in files if f.endswith((".py", ".md", ".yaml", ".yml", ".json", ".toml", "Makefile", "run"))]
     assert not [f for f in texts if f != "tests/test_project.py" and homes.search((ROOT / f).read_text())]
