@@ -95,9 +95,10 @@ def _do(planned: Sequence[Planned], campaign: Campaign, after_each: Callable[[],
         print("pre-training the starting points (once; cached under artifacts)", flush=True)
         failed = _pre_train(sources, jobs, threads)
     lost = {source.cfg.experiment for source in sources if source.label in failed}
-    ready = [item for item in planned if item.cfg.weights.experiment not in lost or _state(item) == "done"]
-    if waiting := sum(_state(item) != "done" for item in ready):
+    without_start = {item.run.path for item in pending if item.cfg.weights.experiment in lost}
+    if waiting := len(pending) - len(without_start):
         print(f"{waiting} runs to do, {jobs} at a time with {threads} threads each", flush=True)
+    ready = [item for item in planned if item.run.path not in without_start]
     outcome = run_all(ready, jobs, threads, after_each)
     minutes = (time.monotonic() - started) / 60
     print(

@@ -89,7 +89,7 @@ def load_plan(name: str) -> Plan:
         scales = content.get("scales") if isinstance(content, dict) else None
         if not isinstance(scales, dict) or not all(isinstance(blocks, list) for blocks in scales.values()):
             raise UserError(f"{path}: write name, study and scales, and for each scale a list of blocks of runs")
-        return _typed({**content, "scales": scales})
+        return _typed(content)
     except (OmegaConfBaseException, ValueError, YAMLError) as error:
         raise UserError(f"{path}: {explain(error, (*leaves(Plan), *leaves(Block)))}") from error
 

@@ -184,15 +184,15 @@ def _start(model: EncNet, cfg: TrainConfig, start_file: Path | None) -> Start:
         UserError: the weights cannot be loaded, or a part of the backbone has none.
     """
     found = load_start(cfg.weights.source, model.backbone, start_file, cfg.weights.sha256, _CLASSIFIERS)
-    own = {name: tensor for name, tensor in model.backbone.state_dict().items() if tensor.is_floating_point()}
-    lacking = [name for name, t in own.items() if name not in found.tensors or found.tensors[name].shape != t.shape]
+    own = model.backbone.state_dict()
+    learnt = {name: tensor for name, tensor in own.items() if tensor.is_floating_point()}
+    lacking = [name for name, t in learnt.items() if name not in found.tensors or found.tensors[name].shape != t.shape]
     if found.tensors and lacking:
         raise UserError(
-            f"{found.origin}: has no fitting weights for {len(lacking)} of the backbone's {len(own)} tensors "
+            f"{found.origin}: has no fitting weights for {len(lacking)} of the backbone's {len(learnt)} tensors "
             f"(first: {lacking[0]}); give those of the whole network"
         )
-    names = model.backbone.state_dict().keys() & found.tensors.keys()
-    tensors = {f"backbone.{name}": tensor for name, tensor in found.tensors.items() if name in names}
+    tensors = {f"backbone.{name}": tensor for name, tensor in found.tensors.items() if name in own}
     return Start(tensors, found.sha256, found.origin)
 
 
