@@ -1,12 +1,14 @@
-"""The confusion matrix, against torchmetrics and against a loop."""
+"""Metrics, against torchmetrics and against loops."""
+
+import math
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torchmetrics.classification import MulticlassAccuracy, MulticlassJaccardIndex
+from torchmetrics.classification import BinaryJaccardIndex, MulticlassAccuracy, MulticlassJaccardIndex
 
-from l2sp.metrics import ConfusionMatrix, correct
+from l2sp.metrics import ConfusionMatrix, EndPointError, RegionSimilarity, correct, end_point_errors, jaccard
 
 cases = st.tuples(st.integers(2, 12), st.integers(0, 10**6), st.sampled_from([(7,), (5, 6), (2, 3, 4), (0,)]))
 
@@ -124,3 +126,162 @@ def test_same_on_a_gpu() -> None:
 def test_correct() -> None:
     logits = torch.tensor([[1.0, 2.0], [3.0, 0.0], [0.0, 1.0]])
     assert correct(logits, torch.tensor([1, 0, 0])) == 2
+
+
+# Masks of films
+
+
+def masks(seed: int, height: int = 5, width: int = 7) -> tuple[torch.Tensor, torch.Tensor]:
+    """Two masks uint8 of 0 and 1, neither empty."""
+    generator = torch.Generator().manual_seed(seed)
+    one, two = ((torch.rand(height, width, generator=generator) < 0.4).to(torch.uint8) for _ in range(2))
+    one[0, 0] = two[1, 1] = 1
+    return one, two
+
+
+@settings(deadline=None)
+@given(st.integers(0, 10**6), st.integers(2, 9), st.integers(2, 9))
+def test_jaccard_is_what_sets_say_and_torchmetrics(seed: int, height: int, width: int) -> None:
+    prediction, truth = masks(seed, height, width)
+    p, g = ({tuple(at) for at in mask.nonzero().tolist()} for mask in (prediction, truth))
+    assert jaccard(prediction, truth) == len(p & g) / len(p | g) == jaccard(truth, prediction)
+    assert jaccard(prediction.bool(), truth.float()) == jaccard(prediction, truth)
+    assert jaccard(prediction, truth) == pytest.approx(float(BinaryJaccardIndex()(prediction, truth)), abs=1e-6)
+
+
+def test_jaccard_at_its_ends() -> None:
+    empty, full = torch.zeros(3, 4, dtype=torch.uint8), torch.ones(3, 4, dtype=torch.bool)
+    assert (jaccard(empty, empty), jaccard(full, full), jaccard(empty, full), jaccard(full, empty)) == (1, 1, 0, 0)
+
+
+@pytest.mark.parametrize(("value", "shape", "message"), [(1, (4, 3), "shape"), (255, (3, 4), "0 nor 1")])
+def test_masks_that_are_none(value: int, shape: tuple[int, int], message: str) -> None:
+    mask, other = torch.zeros(3, 4), torch.full(shape, value, dtype=torch.uint8)
+    for pair in ((mask, other), (other, mask)):
+        with pytest.raises(ValueError, match=message):
+            jaccard(*pair)
+
+
+@given(st.lists(st.lists(st.integers(0, 10**6), min_size=3, max_size=6), min_size=1, max_size=4), st.booleans())
+def test_region_similarity_is_its_definition(films: list[list[int]], alternate: bool) -> None:
+    found = RegionSimilarity()
+    order = [(time, k) if alternate else (k, time) for k, film in enumerate(films) for time in range(len(film))]
+    for entry in sorted(order):
+        time, k = entry if alternate else entry[::-1]
+        found.update(f"film {k}", *masks(films[k][time]))
+    means = []
+    for film in films:
+        counted_frames = [jaccard(*masks(seed)) for seed in film[1:-1]]
+        means.append(sum(counted_frames) / len(counted_frames))
+    assert list(found.by_sequence().values()) == pytest.approx(means, abs=1e-12)
+    assert set(found.by_sequence()) == {f"film {k}" for k in range(len(films))}
+    assert found.value() == pytest.approx(sum(means) / len(means), abs=1e-12)
+
+
+def test_region_similarity_of_sequences_not_of_frames() -> None:
+    found, on, off = RegionSimilarity(), torch.ones(2, 2), torch.zeros(2, 2)
+    for _ in range(3):
+        found.update("short", on, on)
+    for time in range(12):
+        found.update("long", on if time in (0, 11) else off, on)  # right only where it does not count
+    assert found.by_sequence() == {"short": 1.0, "long": 0.0}
+    assert found.value() == 0.5
+
+
+def test_sequences_without_a_frame_that_counts() -> None:
+    found, mask = RegionSimilarity(), torch.ones(2, 2)
+    with pytest.raises(ValueError, match="no sequence"):
+        found.value()
+    for _ in range(3):
+        found.update("bear", mask, mask)
+    found.update("swan", mask, mask)
+    found.update("swan", mask, mask)
+    for ask in (found.value, found.by_sequence):
+        with pytest.raises(ValueError, match="'swan' has 2 frames"):
+            ask()
+    found.update("swan", mask, mask)
+    assert found.value() == 1
+
+
+def test_a_frame_that_is_refused_does_not_count() -> None:
+    found = RegionSimilarity()
+    with pytest.raises(ValueError, match="shape"):
+        found.update("bear", torch.ones(2, 2), torch.ones(2, 3))
+    with pytest.raises(ValueError, match="no sequence"):
+        found.value()
+
+
+# Fields of motion
+
+
+def fields(seed: int, shape: tuple[int, ...], share: float = 0.7) -> tuple[torch.Tensor, torch.Tensor]:
+    """Flow (*leading, 2, H, W) and truth (*leading, 3, H, W), NaN where it is not valid."""
+    generator = torch.Generator().manual_seed(seed)
+    *leading, height, width = shape
+    flow = 5 * torch.randn(*leading, 2, height, width, generator=generator)
+    truth = 5 * torch.randn(*leading, 3, height, width, generator=generator)
+    valid = torch.rand(*leading, height, width, generator=generator) < share
+    truth[..., 2, :, :] = valid
+    truth[..., :2, :, :].masked_fill_(~valid.unsqueeze(-3), math.nan)
+    return flow, truth
+
+
+def listed(flow: torch.Tensor, truth: torch.Tensor) -> list[float]:
+    """Errors of the valid pixels, one by one."""
+    rows = zip(flow.movedim(-3, -1).reshape(-1, 2).tolist(), truth.movedim(-3, -1).reshape(-1, 3).tolist(), strict=True)
+    return [math.hypot(u - x, v - y) for (u, v), (x, y, valid) in rows if valid]
+
+
+@pytest.mark.parametrize("shape", [(4, 5), (3, 4, 5), (2, 3, 4, 5), (0, 4, 5)])
+def test_end_point_errors_one_by_one(shape: tuple[int, ...]) -> None:
+    flow, truth = fields(1, shape)
+    errors, valid = end_point_errors(flow, truth), truth[..., 2, :, :] == 1
+    assert errors.shape == shape
+    assert errors[valid].tolist() == pytest.approx(listed(flow, truth), rel=1e-5)
+    assert (errors[~valid] == 0).all()
+
+
+@given(st.integers(0, 10**6), st.integers(0, 10**6))
+def test_end_point_error_pools_pixels(first: int, second: int) -> None:
+    found, every = EndPointError(), []
+    for flow, truth in (fields(first, (2, 4, 5)), fields(second, (3, 3), share=0.3), fields(1, (6, 6), share=0)):
+        found.update(flow, truth)
+        every += listed(flow, truth)
+    assert found.value() == pytest.approx(sum(every) / len(every), rel=1e-5)
+
+
+def test_end_point_error_in_closed_form() -> None:
+    found, flow, truth = EndPointError(), torch.zeros(2, 2, 2), torch.ones(3, 2, 2)
+    flow[0], flow[1] = 4, -3
+    found.update(flow, truth)
+    assert found.value() == 5
+    found.update(truth[:2], truth)
+    assert found.value() == 2.5
+
+
+def test_end_point_error_beyond_single_precision() -> None:
+    found, flow, truth = EndPointError(), torch.zeros(2, 1, 2), torch.ones(3, 1, 2)
+    truth[:2] = 0
+    flow[0, 0, 0], flow[0, 0, 1] = 2.0**25, 1
+    found.update(flow, truth)
+    found.update(flow, truth)
+    assert found.value() == (2**25 + 1) / 2
+
+
+def test_no_valid_pixel() -> None:
+    found = EndPointError()
+    found.update(*fields(0, (2, 4, 5), share=0))
+    with pytest.raises(ValueError, match="no valid pixel"):
+        found.value()
+
+
+@pytest.mark.parametrize(
+    ("flow", "truth"),
+    [((2, 4, 5), (2, 4, 5)), ((3, 4, 5), (3, 4, 5)), ((2, 4, 5), (3, 4, 6)), ((1, 2, 4, 5), (3, 4, 5)),
+     ((2, 2, 4, 5), (1, 3, 4, 5)), ((2, 4, 5), (4, 5))],
+)  # fmt: skip
+def test_fields_that_do_not_agree(flow: tuple[int, ...], truth: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match="do not agree"):
+        end_point_errors(torch.zeros(flow), torch.zeros(truth))
+    with pytest.raises(ValueError, match="do not agree"):
+        EndPointError().update(torch.zeros(flow), torch.zeros(truth))
