@@ -260,7 +260,7 @@ def test_damage_and_additions_are_found(tmp_path: Path) -> None:
     root = build_world(tmp_path / "w", SceneRecipe.tiny(), workers=1)
     extra = root / FOLDER / "SegmentationClassContext" / "2011_000001.png"
     extra.write_bytes(b"x")
-    with pytest.raises(UserError, match="images were added"):
+    with pytest.raises(UserError, match="images or flows were added"):
         build_world(root, SceneRecipe.tiny())
     extra.unlink()
     (root / FOLDER / "classes.txt").write_text("sky\n")

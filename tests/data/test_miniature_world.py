@@ -85,7 +85,7 @@ def test_missing_file_is_named(copy: Path) -> None:
 
 def test_added_image_is_refused(copy: Path) -> None:
     (copy / "source" / "train" / "000.bird" / "mine.jpg").write_bytes(b"x")
-    with pytest.raises(UserError, match="images were added"):
+    with pytest.raises(UserError, match="images or flows were added"):
         build_world(copy, Recipe.tiny())
 
 

@@ -1,5 +1,6 @@
 """The miniature world: drawn images of made-up classes and scenes, on disk in the official layouts."""
 
+from l2sp.data.miniature.clips import ClipRecipe
 from l2sp.data.miniature.parts import PARTS, named_recipe
 from l2sp.data.miniature.recipe import Recipe, SetRecipe, SourceRecipe
 from l2sp.data.miniature.scenes import SceneRecipe
@@ -9,6 +10,7 @@ from l2sp.data.miniature.world import build_world, check_world, ensure_world
 
 __all__ = [
     "PARTS",
+    "ClipRecipe",
     "Recipe",
     "SceneRecipe",
     "SetRecipe",

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
-from l2sp.data.miniature import objects, scenes, views
+from l2sp.data.miniature import clips, objects, scenes, views
+from l2sp.data.miniature.clips import ClipRecipe
 from l2sp.data.miniature.recipe import Recipe
 from l2sp.data.miniature.scenes import SceneRecipe
 from l2sp.data.miniature.views import ViewRecipe
@@ -53,6 +54,7 @@ PARTS: Mapping[str, Part] = {
         {"default": SceneRecipe, "tiny": SceneRecipe.tiny}, scenes.plan, scenes.render, scenes.annotate, chunk=20
     ),
     "views": Part({"default": ViewRecipe, "tiny": ViewRecipe.tiny}, views.plan, views.render, views.annotate, chunk=20),
+    "clips": Part({"default": ClipRecipe, "tiny": ClipRecipe.tiny}, clips.plan, clips.render, clips.annotate, chunk=10),
 }
 """The parts by name (`data.part`)."""
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw
 
 from l2sp.data.miniature.catalogue import Sample, family_of
+from l2sp.data.miniature.clip_sheet import clip_blocks
 from l2sp.data.miniature.context import LABELS
 from l2sp.data.miniature.layouts import plan
 from l2sp.data.miniature.recipe import Recipe, SetRecipe, SourceRecipe
@@ -22,6 +23,7 @@ from l2sp.errors import UserError
 __all__ = ["STRIPS", "contact_sheet", "recipe_of"]
 
 _MARGIN, _GAP, _LEGEND = 150, 3, 46
+_FRAMES = 96  # pixels: rows of frames, which are of several widths, are about as long as with this one
 
 
 def recipe_of(root: Path) -> Recipe:
@@ -129,7 +131,31 @@ def _views(root: Path, per_set: int) -> Image.Image:
     return sheet
 
 
-STRIPS: Mapping[str, Callable[[Path, int], Image.Image]] = {"objects": _objects, "scenes": _scenes, "views": _views}
+def _clips(root: Path, per_set: int) -> Image.Image:
+    """Frames of clips with what is known of them; wider than other images, so that fewer make a row."""
+    check_world(root)
+    blocks = clip_blocks(root, per_set * (_FRAMES + _GAP), _GAP)
+    rows = [row for _, block in blocks for row in block]
+    width = max(len(row) * (row[0].width + _GAP) for row in rows)
+    height = sum(row[0].height + _GAP for row in rows) + _GAP * (len(blocks) + 1)
+    sheet = Image.new("RGB", (_MARGIN + width, height), "white")
+    pen, top = ImageDraw.Draw(sheet), _GAP
+    for label, block in blocks:
+        pen.text((6, top + sum(row[0].height + _GAP for row in block) // 2 - 20), label, fill="black")
+        for row in block:
+            for j, picture in enumerate(row):
+                sheet.paste(picture, (_MARGIN + j * (picture.width + _GAP), top))
+            top += row[0].height + _GAP
+        top += _GAP
+    return sheet
+
+
+STRIPS: Mapping[str, Callable[[Path, int], Image.Image]] = {
+    "objects": _objects,
+    "scenes": _scenes,
+    "views": _views,
+    "clips": _clips,
+}
 """How each part of the world is shown."""
 
 

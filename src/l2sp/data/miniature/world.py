@@ -26,7 +26,7 @@ from l2sp.machine import cores
 
 __all__ = ["build_world", "check_world", "ensure_world"]
 
-_IMAGES = (".jpg", ".png")
+_ITEMS = (".jpg", ".png", ".ppm", ".pfm", ".flo")
 _FEW = 10
 """So many chunks of work are worth more than one process."""
 
@@ -78,7 +78,7 @@ def _sweep(root: Path) -> None:
 
 
 def check_world(root: Path, recipe: PartRecipe | None = None, *, verify: bool = False) -> None:
-    """Check the world at ``root``: recipe (if given), and every file present with its size, no image more.
+    """Check the world at ``root``: recipe (if given), and every file present with its size, no image or flow more.
 
     ``verify`` reads every file and compares its sha256.
 
@@ -98,9 +98,9 @@ def check_world(root: Path, recipe: PartRecipe | None = None, *, verify: bool = 
     for (digest, name), size in zip(rows, sizes, strict=True):
         if not _intact(root / name, size, digest if verify else None):
             raise _damaged(root, name)
-    images = sum(name.endswith(_IMAGES) for _, _, names in os.walk(root) for name in names)
-    if images != sum(name.endswith(_IMAGES) for _, name in rows):
-        raise UserError(f"{root}: images were added to the miniature world; delete the folder and build it again")
+    images = sum(name.endswith(_ITEMS) for _, _, names in os.walk(root) for name in names)
+    if images != sum(name.endswith(_ITEMS) for _, name in rows):
+        raise UserError(f"{root}: images or flows were added to the miniature world; delete the folder and build it again")
 
 
 def _intact(path: Path, size: int, digest: str | None) -> bool:
