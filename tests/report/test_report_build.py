@@ -17,7 +17,7 @@ from l2sp.files import write_atomically
 from l2sp.report import build_report, print_tables, scales_with_results
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "report.py"
-STUDIES = ("alpha", "learning_rate", "regime", "selection")
+STUDIES = ("alpha", "flow", "learning_rate", "regime", "selection")
 
 
 def snapshot(root: Path) -> dict[str, bytes]:
@@ -89,10 +89,12 @@ def test_studies_without_runs_have_no_files_and_old_ones_go(tree: Path) -> None:
     shutil.rmtree(tree / "mini" / "studies")
     shutil.rmtree(next(tree.glob("mini/runs/dstl_cub200/l2_sp-alpha=0.5*")))
     shutil.rmtree(next(tree.glob("mini/runs/dstl_cub200/l2_sp-alpha=0.0001*")))
+    for folder in list(tree.glob("mini/runs/segflow_*")):
+        shutil.rmtree(folder)
     (tree / "mini" / "rows.csv").unlink()
     build_report(tree, "mini", PAPER)
     names = {Path(name).stem for name in snapshot(tree)}
-    assert names == {"rows", "table3", "table4", "table6"} and not names & set(STUDIES)
+    assert names == {"rows", "table3", "table4", "table5", "table6"} and not names & set(STUDIES)
     assert not (tree / "mini" / "figures" / "learning_rate.png").exists()
 
 
@@ -110,7 +112,7 @@ def test_while_runs_go_on_nothing_is_removed_or_said(tree: Path, caplog: pytest.
 
 def test_an_empty_scale_gives_dashes_and_no_rows_file(tmp_path: Path) -> None:
     written = build_report(tmp_path, "pocket", PAPER)
-    assert sorted(p.name for p in written) == [f"table{i}.{s}" for i in (3, 4, 6) for s in ("csv", "md", "tex")]
+    assert sorted(p.name for p in written) == [f"table{i}.{s}" for i in (3, 4, 5, 6) for s in ("csv", "md", "tex")]
 
 
 def test_a_diverged_run_is_drawn_and_printed(tmp_path: Path) -> None:
@@ -136,7 +138,7 @@ def test_damaged_rows_file_is_not_overwritten(tmp_path: Path) -> None:
 def test_print_tables(tree: Path) -> None:
     build_report(tree, "mini", PAPER, figures=False)
     out = io.StringIO()
-    print_tables(tree, "mini", ("table3", "table4", "table6", "none_such"), out)
+    print_tables(tree, "mini", ("table3", "table4", "table5", "table6", "none_such"), out)
     default = io.StringIO()
     print_tables(tree, "mini", ["none_such"], default)
     assert default.getvalue() == out.getvalue()

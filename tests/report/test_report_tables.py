@@ -24,7 +24,7 @@ from l2sp.report.tables import table3
 from l2sp.report.text import DASH
 
 GOLDEN = Path(__file__).parent / "golden"
-NAMES = ("table3", "table4", "table6", "alpha", "learning_rate", "regime", "selection")
+NAMES = ("table3", "table4", "table5", "table6", "alpha", "flow", "learning_rate", "regime", "selection")
 FIRST_OURS = 7  # column of Table 3 where ours begins
 
 
@@ -205,6 +205,10 @@ def test_latex_has_as_many_cells_as_columns(tree: Path, read: Callable[[str], st
         ("table3.csv", "unit", "dimension"),
         ("table6.csv", "1e-1", "much"),
         ("table4.csv", "miou", "iou"),
+        ("table5.csv", "driving_clean", "driving"),
+        ("table5.csv", "L2-SP,1e0", "L2-SP,"),
+        ("table5.csv", None, None),
+        ("table3.csv", "segflow_", "flow_"),
         ("table6.csv", None, None),
     ],
 )

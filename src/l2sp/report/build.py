@@ -10,10 +10,11 @@ from typing import TextIO
 
 from l2sp.files import write_atomically
 from l2sp.report import studies, tables
+from l2sp.report.animation import animation
 from l2sp.report.collect import Problem, read_runs
 from l2sp.report.paper import Paper, read_paper
 from l2sp.report.rows import Row, format_rows, parse_rows
-from l2sp.report.samples import sample_sheets
+from l2sp.report.samples import CLIP, sample_sheets
 from l2sp.report.settings import SETTINGS_TABLES, settings_table
 from l2sp.report.table import FORMATS, Table
 
@@ -27,7 +28,7 @@ def build_report(results: Path, scale: str, paper: Path, figures: bool = True, q
 
     A pure function of the run directories and of the folder `paper`: the same runs give the same bytes. All
     numbers pass through the text of `rows.csv`. An experiment of whose main runs, or of whose runs in a study,
-    there is no finished run directory (a clone has none at mini scale) keeps its lines there. Tables 3, 4 and 6 are
+    there is no finished run directory (a clone has none at mini scale) keeps its lines there. Tables 3 to 6 are
     always written, with dashes for what is missing; the tables and figures of studies only where there are runs,
     and an older file of theirs is removed. Everything that gave no row is logged. `quiet`, while runs still go
     on: nothing is logged and nothing removed. `figures=False` leaves the folder `figures/` alone.
@@ -54,6 +55,7 @@ def build_report(results: Path, scale: str, paper: Path, figures: bool = True, q
 _ALWAYS = ("table3", *SETTINGS_TABLES)
 _STUDIES = {
     "alpha": studies.alpha,
+    "flow": studies.flow,
     "learning_rate": studies.learning_rate,
     "regime": studies.regime,
     "selection": studies.selection,
@@ -98,23 +100,29 @@ def _write_table(folder: Path, table: Table) -> list[Path]:
 
 def _write_figures(results: Path, rows: list[Row], paper: Paper, scale: str) -> list[Path]:
     folder = results / scale / "figures"
-    drawn: dict[str, bytes] = {}
+    drawn = _pictures(results, rows, paper, scale)
+    for name, content in drawn.items():
+        write_atomically(folder / name, content)
+    # Pictures of predictions stay where the run directories with their samples are gone, as rows do.
+    _remove_stale(folder, {"table3", "learning_rate"} - {Path(name).stem for name in drawn}, ("png",))
+    return [folder / name for name in drawn]
+
+
+def _pictures(results: Path, rows: list[Row], paper: Paper, scale: str) -> dict[str, bytes]:
+    """Contents of all figures that there are runs for, by file name."""
     forest = [pair for pair in tables.pairs(rows, paper) if pair.comparison.mean == pair.comparison.mean]
     rungs, sheets = studies.ladder(rows, paper), sample_sheets(results, scale, rows, paper)
-    if forest or rungs or sheets:
-        from l2sp.report import figures  # matplotlib takes longer to import than all tables to make
+    clips = sample_sheets(results, scale, rows, paper, CLIP)
+    drawn = {f"animation_{clip.experiment}.gif": animation(clip) for clip in clips}
+    if not (forest or rungs or sheets):
+        return drawn
+    from l2sp.report import figures  # matplotlib takes longer to import than all tables to make
 
-        if forest:
-            drawn["table3"] = figures.forest(forest, scale)
-        if rungs:
-            drawn["learning_rate"] = figures.learning_rate(rungs, paper, scale)
-        for sheet in sheets:
-            drawn[f"predictions_{sheet.experiment}"] = figures.predictions(sheet, scale)
-    for name, png in drawn.items():
-        write_atomically(folder / f"{name}.png", png)
-    # Pictures of predictions stay where the run directories with their samples are gone, as rows do.
-    _remove_stale(folder, {"table3", "learning_rate"} - drawn.keys(), ("png",))
-    return [folder / f"{name}.png" for name in drawn]
+    if forest:
+        drawn["table3.png"] = figures.forest(forest, scale)
+    if rungs:
+        drawn["learning_rate.png"] = figures.learning_rate(rungs, paper, scale)
+    return drawn | {f"predictions_{sheet.experiment}.png": figures.predictions(sheet, scale) for sheet in sheets}
 
 
 def _remove_stale(folder: Path, names: Iterable[str], suffixes: Iterable[str]) -> None:

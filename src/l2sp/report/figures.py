@@ -14,10 +14,10 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import FixedLocator, NullLocator
 from PIL import Image
 
-from l2sp.report.captions import scale_note
+from l2sp.report.captions import sample_note, scale_note
 from l2sp.report.paper import PX, Paper
 from l2sp.report.rows import Row
-from l2sp.report.samples import SampleSheet
+from l2sp.report.samples import PANELS, SampleSheet
 from l2sp.report.select import ARMS, group, title_of
 from l2sp.report.statistics import summarise
 from l2sp.report.studies import Rung
@@ -143,12 +143,15 @@ def _curves(ax: Axes, rungs: Sequence[Rung], get: Callable[[Row], float]) -> Non
 
 
 def predictions(sheet: SampleSheet, scale: str) -> bytes:
-    """Test images with their truth and both arms' predictions, and a legend of the classes that occur in them."""
+    """Test images with their truth and both arms' predictions, and what the colours mean.
+
+    Pictures of classes have a legend of those that occur in them, others a note.
+    """
     count = len(sheet.lines)
     with rc_context(_STYLE):
-        figure = Figure(figsize=(9, 1.2 + 1.75 * count), layout="constrained")
+        figure = Figure(figsize=(9, 1.2 + _inches(sheet) * count), layout="constrained")
         axes = figure.subplots(count, 4, squeeze=False)
-        for ax, name in zip(axes[0], ("image", "truth", "L2", "L2-SP"), strict=True):
+        for ax, name in zip(axes[0], PANELS, strict=True):
             ax.set_title(name, fontsize=10)
         seen: dict[int, tuple[float, float, float]] = {}
         for line, files in zip(axes, sheet.lines, strict=True):
@@ -158,10 +161,20 @@ def predictions(sheet: SampleSheet, scale: str) -> bytes:
                     ax.imshow(picture.convert("RGB"), interpolation="nearest")
                 ax.set_axis_off()
         names = {index: sheet.classes[index] for index in sorted(seen) if index < len(sheet.classes)}
-        handles = [Patch(color=seen[index], label=name) for index, name in names.items()]
-        figure.legend(handles=handles, loc="outside lower center", ncols=7, fontsize=8)
-        figure.suptitle(f"{sheet.title}, first seed, black: unlabelled\n{scale_note(scale)}", fontsize=11)
+        if names:
+            handles = [Patch(color=seen[index], label=name) for index, name in names.items()]
+            figure.legend(handles=handles, loc="outside lower center", ncols=7, fontsize=8)
+        elif note := sample_note(sheet.metric):
+            figure.supxlabel(note, fontsize=8)
+        black = ", black: unlabelled" if seen else ""
+        figure.suptitle(f"{sheet.title}, first seed{black}\n{scale_note(scale)}", fontsize=11)
         return _png(figure)
+
+
+def _inches(sheet: SampleSheet) -> float:
+    """Height of a line: that of its pictures, which are as wide as a quarter of the figure, and some room."""
+    with Image.open(sheet.lines[0][0]) as picture:
+        return 1.75 * (picture.height / picture.width) / 0.75
 
 
 def _classes_in(picture: Image.Image) -> dict[int, tuple[float, float, float]]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from l2sp.errors import UserError
@@ -12,6 +13,10 @@ from l2sp.errors import UserError
 __all__ = ["PERCENT", "PX", "Paper", "PaperRow", "PaperSetting", "Unit", "read_paper"]
 
 _REGS = {"L2": "l2", "L2-SP": "l2_sp"}
+_FLOW_SETS = ("monkaa_clean", "monkaa_final", "driving_clean", "driving_final")  # the columns of Table 5
+_FLOW_ALPHA = {"L2-SP": "0.1"}  # Table 5's own caption; L2's is not printed
+
+Line = Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -28,7 +33,7 @@ PERCENT, PX = Unit("percent", 100.0, 2), Unit("px", 1.0, 3)
 
 @dataclass(frozen=True)
 class PaperRow:
-    """One row of Table 3; `l2` and `l2_sp` are the printed texts, empty for an experiment of our own."""
+    """One row of Table 3; `l2` and `l2_sp` are the printed texts, empty for an experiment that it does not have."""
 
     experiment: str
     number: str
@@ -44,7 +49,11 @@ class PaperRow:
 
 @dataclass(frozen=True)
 class PaperSetting:
-    """One line of Table 4 or 6: `reg` is `l2` or `l2_sp`; `printed` has the texts (percent) by metric."""
+    """One experiment's line of Table 4, 5 or 6: `reg` is `l2` or `l2_sp`; `printed` has the texts by metric.
+
+    Texts are in percent, or in pixels for the end-point error. What the paper does not print of L2's `alpha` and `beta`
+    is NaN.
+    """
 
     experiment: str
     reg: str
@@ -55,24 +64,28 @@ class PaperSetting:
 
 @dataclass(frozen=True)
 class Paper:
-    """Table 3 and, by name, the tables of settings as printed; `counterexamples`: what goes against the text."""
+    """Table 3 and, by name, the tables of settings as printed; `counterexamples`: what goes against the text.
+
+    `rows`: those of Table 3 and, among them, of the experiments that Table 5 alone has.
+    """
 
     table3: tuple[PaperRow, ...]
+    rows: tuple[PaperRow, ...]
     settings: Mapping[str, tuple[PaperSetting, ...]]
     counterexamples: str = ""
     _places: dict[str, int] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_places", {row.experiment: i for i, row in enumerate(self.table3)})
+        object.__setattr__(self, "_places", {row.experiment: i for i, row in enumerate(self.rows)})
 
     def row(self, experiment: str) -> PaperRow | None:
-        """The row of Table 3 that an experiment reproduces, or None."""
+        """What an experiment reproduces, a row of Table 3 or a set of Table 5, or None for one of our own."""
         place = self._places.get(experiment)
-        return None if place is None else self.table3[place]
+        return None if place is None else self.rows[place]
 
     def order(self, experiment: str) -> tuple[int, str]:
         """Sort key: the paper's order, then experiments of our own by name."""
-        return self._places.get(experiment, len(self.table3)), experiment
+        return self._places.get(experiment, len(self.rows)), experiment
 
     def unit(self, experiment: str, metric: str) -> Unit:
         """How values of `experiment` are printed; without a row of the paper the end-point error is in pixels
@@ -84,17 +97,34 @@ class Paper:
 
 
 def read_paper(folder: Path) -> Paper:
-    """Reads `table3.csv`, `table4.csv` and `table6.csv` of `folder`.
+    """Reads `table3.csv` to `table6.csv` of `folder`.
 
     Raises `UserError` for a missing file or column, or a value out of its range.
     """
     table3 = [_row(i, line, folder) for i, line in enumerate(_lines(folder / "table3.csv"), 1)]
     experiments = {row.approach: row.experiment for row in reversed(table3)}
+    scenes, birds = {"pixAcc": "pixacc", "mIoU": "miou"}, {"accuracy": "accuracy"}
+    flows = {f"segflow_{name}": {"EPE": name} for name in _FLOW_SETS}
     settings = {
-        "table4": _settings(folder / "table4.csv", experiments, {"pixacc": "pixAcc", "miou": "mIoU"}),
-        "table6": _settings(folder / "table6.csv", experiments, {"accuracy": "accuracy"}),
+        "table4": _settings(folder / "table4.csv", lambda line: {experiments[line["approach"]]: scenes}),
+        "table5": _settings(folder / "table5.csv", lambda line: flows, _FLOW_ALPHA),
+        "table6": _settings(folder / "table6.csv", lambda line: {experiments["DSTL"]: birds}),
     }
-    return Paper(tuple(table3), settings, _counterexamples(folder / "table4.csv"))
+    rows = _with_flows(table3, list(flows), folder)
+    return Paper(tuple(table3), rows, settings, _counterexamples(folder / "table4.csv"))
+
+
+def _with_flows(table3: Sequence[PaperRow], flows: Sequence[str], folder: Path) -> tuple[PaperRow, ...]:
+    """Table 3's rows; those of Table 5's sets, which it has in part, become all of them."""
+    known = {row.experiment: row for row in table3 if row.experiment in flows}
+    if not known:
+        raise UserError(f"{folder / 'table3.csv'}: bad or missing experiments: none of Table 5's sets is there")
+    like = next(iter(known.values()))
+    names = {name: name.removeprefix("segflow_").replace("_", " ").title() for name in flows}
+    new = {name: replace(like, experiment=name, number="", target=names[name], l2="", l2_sp="") for name in flows}
+    first = table3.index(like)
+    rest = [row for row in table3[first:] if row.experiment not in known]
+    return (*table3[:first], *(known.get(name, new[name]) for name in flows), *rest)
 
 
 def _lines(path: Path) -> list[dict[str, str]]:
@@ -130,18 +160,31 @@ def _row(number: int, line: dict[str, str], folder: Path) -> PaperRow:
         raise UserError(f"{folder / 'table3.csv'}, row {number}: bad or missing {error}") from error
 
 
-def _settings(path: Path, experiments: Mapping[str, str], metrics: Mapping[str, str]) -> tuple[PaperSetting, ...]:
-    """The lines of a table of settings; `metrics` names its columns. Table 6 is about DSTL's first row alone."""
+def _settings(
+    path: Path, cells: Callable[[Line], Mapping[str, Mapping[str, str]]], alphas: Line | None = None
+) -> tuple[PaperSetting, ...]:
+    """The lines of a table of settings.
+
+    Args:
+        path: the table.
+        cells: says of a line which experiments it is about, and in which column each of their metrics stands.
+        alphas: what alpha is, by regulariser, in a table without a column for it.
+    """
     try:
         return tuple(
             PaperSetting(
-                experiments[line.get("approach", "DSTL")],
+                experiment,
                 _REGS[line["reg"]],
-                float(line["alpha"]),
-                float(line["beta"]),
-                {name: line[column] for column, name in metrics.items()},
+                _weight(line["reg"], line["alpha"] if alphas is None else alphas.get(line["reg"], "")),
+                _weight(line["reg"], line["beta"]),
+                {metric: line[column] for metric, column in columns.items()},
             )
             for line in _lines(path)
+            for experiment, columns in cells(line).items()
         )
     except (KeyError, ValueError) as error:
         raise UserError(f"{path}: bad or missing {error}") from error
+
+
+def _weight(reg: str, text: str) -> float:
+    return math.nan if reg == "L2" and text == "" else float(text)

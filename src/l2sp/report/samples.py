@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,45 +12,61 @@ from l2sp.report.paper import Paper
 from l2sp.report.rows import Row
 from l2sp.report.select import ARMS, chosen_rows, experiments_of, main_rows, title_of
 
-__all__ = ["SampleSheet", "sample_sheets"]
+__all__ = ["CLIP", "PANELS", "STILLS", "SampleSheet", "sample_sheets"]
+
+STILLS, CLIP = re.compile(r"(\d+)"), re.compile(r"clip(\d+)")
+"""Names of samples: single items, and the frames of one clip."""
+
+PANELS = ("image", "truth", *ARMS.values())
+"""What the files of a line of a sheet show."""
 
 
 @dataclass(frozen=True)
 class SampleSheet:
-    """One experiment's samples: a line of files (image, truth, L2, L2-SP) each, and the names of its classes.
+    """One experiment's samples: a line of files (`PANELS`) each, and the names of its classes, if it has any.
 
-    `title` names the experiment for people.
+    `title` names the experiment for people; `metric` is what its table shows.
     """
 
     experiment: str
     title: str
+    metric: str
     lines: Sequence[tuple[Path, Path, Path, Path]]
     classes: Sequence[str]
 
 
-def sample_sheets(results: Path, scale: str, rows: Sequence[Row], paper: Paper) -> list[SampleSheet]:
-    """The experiments of whose arms, at their chosen settings, the first common seed's run directories keep samples."""
+def sample_sheets(
+    results: Path, scale: str, rows: Sequence[Row], paper: Paper, names: re.Pattern[str] = STILLS
+) -> list[SampleSheet]:
+    """The experiments of whose arms, at their chosen settings, the first common seed's run directories keep samples.
+
+    `names`: which samples, `STILLS` or `CLIP`. Their lines are in the order of the numbers.
+    """
     sheets = []
     for name in experiments_of(main_rows(rows), paper):
-        folders = _folders(results, scale, rows, name)
-        if folders is None:
+        arms = _first_pair(rows, name)
+        if arms is None:
             continue
-        l2, l2_sp = folders
-        numbers = sorted((path.name.partition("-")[0] for path in l2.glob("samples/*-prediction.png")), key=int)
-        lines = [_line(l2, l2_sp, number) for number in numbers]
+        l2, l2_sp = (_folder(results, scale, row) for row in arms)
+        lines = [_line(l2, l2_sp, sample) for sample in _samples(l2, names)]
         whole = [line for line in lines if all(path.is_file() for path in line)]
         if whole:
-            sheets.append(SampleSheet(name, title_of(name, rows, paper), whole, _classes(l2)))
+            title = title_of(name, rows, paper)
+            sheets.append(SampleSheet(name, title, arms[0].metric, whole, _classes(l2)))
     return sheets
 
 
-def _folders(results: Path, scale: str, rows: Sequence[Row], experiment: str) -> tuple[Path, Path] | None:
+def _first_pair(rows: Sequence[Row], experiment: str) -> tuple[Row, Row] | None:
     arms = {reg: {row.seed: row for row in chosen_rows(rows, experiment, reg)} for reg in ARMS}
     seeds = sorted(arms["l2"].keys() & arms["l2_sp"].keys())
-    if not seeds:
-        return None
-    l2, l2_sp = (_folder(results, scale, arms[reg][seeds[0]]) for reg in ARMS)
-    return l2, l2_sp
+    return (arms["l2"][seeds[0]], arms["l2_sp"][seeds[0]]) if seeds else None
+
+
+def _samples(folder: Path, names: re.Pattern[str]) -> list[str]:
+    """Names of a run's samples; what is not called as asked is passed over."""
+    kept = [path.name.removesuffix("-prediction.png") for path in folder.glob("samples/*-prediction.png")]
+    numbers = {name: int(found[1]) for name in kept if (found := names.fullmatch(name))}
+    return sorted(numbers, key=lambda name: (numbers[name], name))
 
 
 def _folder(results: Path, scale: str, row: Row) -> Path:
@@ -57,8 +74,8 @@ def _folder(results: Path, scale: str, row: Row) -> Path:
     return results / scale / "runs" / row.experiment / setting / f"seed={row.seed}"
 
 
-def _line(l2: Path, l2_sp: Path, number: str) -> tuple[Path, Path, Path, Path]:
-    image, truth, prediction = (f"samples/{number}-{kind}.png" for kind in ("image", "truth", "prediction"))
+def _line(l2: Path, l2_sp: Path, sample: str) -> tuple[Path, Path, Path, Path]:
+    image, truth, prediction = (f"samples/{sample}-{kind}.png" for kind in ("image", "truth", "prediction"))
     return l2 / image, l2 / truth, l2 / prediction, l2_sp / prediction
 
 

@@ -1,4 +1,4 @@
-"""Tables 4 and 6: the paper's settings of alpha and beta, what it printed and what we measured with them."""
+"""Tables 4, 5 and 6: the paper's settings of alpha and beta, what it printed and what we measured with them."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from l2sp.report import captions
-from l2sp.report.paper import Paper, PaperSetting, Unit
+from l2sp.report.paper import Paper, PaperRow, PaperSetting, Unit
 from l2sp.report.rows import Row
 from l2sp.report.select import (
     ARMS,
@@ -25,7 +25,11 @@ from l2sp.report.text import DASH, arm, difference, measured_interval, setting_n
 
 __all__ = ["SETTINGS_TABLES", "settings_table"]
 
-SETTINGS_TABLES: Mapping[str, str] = {"table4": "Table 4 (PASCAL-Context)", "table6": "Table 6 (CUB200)"}
+SETTINGS_TABLES: Mapping[str, str] = {
+    "table4": "Table 4 (PASCAL-Context)",
+    "table5": "Table 5 (optical flow)",
+    "table6": "Table 6 (CUB200)",
+}
 """Titles of the tables of settings by name."""
 
 
@@ -39,7 +43,7 @@ class _Line:
 
 
 def settings_table(name: str, rows: Sequence[Row], paper: Paper, scale: str) -> Table:
-    """The settings that the paper printed, then those that only we ran.
+    """The settings that the paper printed, then those that only we ran, by experiment.
 
     The last printed metric is the one that is compared. Every difference is to the experiment's chosen (tuned) L2
     setting, or to the paper's own L2 setting where none was chosen.
@@ -48,8 +52,8 @@ def settings_table(name: str, rows: Sequence[Row], paper: Paper, scale: str) -> 
     printed = paper.settings[name]
     metrics = list(printed[0].printed)
     experiments = list(dict.fromkeys(setting.experiment for setting in printed))
-    header = ["approach"] if len(experiments) > 1 else []
-    header += ["regulariser", "α", "β", *(f"paper {m}" for m in metrics), *(f"{scale} {m}" for m in metrics)]
+    named = _told_apart_by([_row(experiment, paper) for experiment in experiments])
+    header = [*named, "regulariser", "α", "β", *(f"paper {m}" for m in metrics), *(f"{scale} {m}" for m in metrics)]
     header += [f"{metrics[-1]} difference to L2", "95 % interval", "verdict", "note"]
     bases, lines = {}, []
     for experiment in experiments:
@@ -57,11 +61,28 @@ def settings_table(name: str, rows: Sequence[Row], paper: Paper, scale: str) -> 
         own = _lines(runs, [setting for setting in printed if setting.experiment == experiment])
         bases[experiment] = chosen_rows(runs, experiment, "l2") or _first_l2(own)
         lines += own
-    caption = captions.settings(name, scale, [_reference(base) for base in bases.values()])
+    seeds = [len(line.rows) for line in lines if line.rows]
+    references = [_reference(base) for base in bases.values() if base] or ["L2, of which there are no runs"]
+    caption = captions.settings(name, scale, references, seeds)
     table = Table(name, f"{SETTINGS_TABLES[name]}, {captions.scale_note(scale)}", caption, header)
     for line in lines:
-        _add(table, line, bases[line.setting.experiment], paper, metrics, scale, len(experiments) > 1)
+        row = _row(line.setting.experiment, paper)
+        cells = [str(getattr(row, name)) for name in named]
+        _add(table, cells, line, bases[line.setting.experiment], row, metrics, scale)
     return table
+
+
+def _row(experiment: str, paper: Paper) -> PaperRow:
+    row = paper.row(experiment)
+    assert row is not None  # the settings' experiments are those of Tables 3 and 5
+    return row
+
+
+def _told_apart_by(rows: Sequence[PaperRow]) -> list[str]:
+    """The column that a table of several experiments needs: their approach or, where all have one, their target."""
+    if len(rows) < 2:
+        return []
+    return ["approach"] if len({row.approach for row in rows}) > 1 else ["target"]
 
 
 def _first_l2(lines: Sequence[_Line]) -> list[Row]:
@@ -69,13 +90,17 @@ def _first_l2(lines: Sequence[_Line]) -> list[Row]:
 
 
 def _add(
-    table: Table, line: _Line, base: Sequence[Row], paper: Paper, metrics: Sequence[str], scale: str, named: bool
+    table: Table,
+    cells: list[str],
+    line: _Line,
+    base: Sequence[Row],
+    row: PaperRow,
+    metrics: Sequence[str],
+    scale: str,
 ) -> None:
-    setting, row = line.setting, paper.row(line.setting.experiment)
-    assert row is not None  # the settings' experiments are those of Table 3
+    setting = line.setting
     is_base = bool(base) and bool(line.rows) and base[0].key == line.rows[0].key
     c = Comparison() if is_base else compare(base, line.rows, row.better)
-    cells = [row.approach] if named else []
     cells += [ARMS[setting.reg], setting_number(setting.alpha), setting_number(setting.beta)]
     cells += [setting.printed.get(metric) or DASH for metric in metrics]
     cells += [arm(_summary(line.rows, metric), row.unit) for metric in metrics]
@@ -117,8 +142,6 @@ def _note(note: str, rows: Sequence[Row]) -> str:
 
 
 def _reference(base: Sequence[Row]) -> str:
-    if not base:
-        return "L2, of which there are no runs"
     return f"the L2 runs with {setting_text(base[0].setting)}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from statistics import fmean
@@ -24,7 +25,7 @@ from l2sp.report.table import Table, Value
 from l2sp.report.tables import comparison_record, summary_record
 from l2sp.report.text import DASH, arm, difference, measured_interval, plain, setting_number
 
-__all__ = ["Rung", "alpha", "ladder", "learning_rate", "regime", "selection"]
+__all__ = ["Rung", "alpha", "flow", "ladder", "learning_rate", "regime", "selection"]
 
 
 @dataclass(frozen=True)
@@ -156,6 +157,46 @@ def regime(rows: Sequence[Row], paper: Paper, scale: str) -> Table | None:
 
 def _has_train(rows: Sequence[Row]) -> bool:
     return bool(rows) and all(row.train_value == row.train_value for row in rows)
+
+
+def flow(rows: Sequence[Row], paper: Paper, scale: str) -> Table | None:
+    """End-point errors of no motion, of the pre-trained flow branch and of the fine-tuned ones, or None without any.
+
+    One line per experiment with that metric: of its main runs at the chosen settings, and of the runs of the study
+    `flow_start`, which evaluate the pre-trained branch on a set that nothing is fine-tuned on.
+    """
+    runs = [row for row in (*main_rows(rows), *study_rows(rows, "flow_start")) if row.metric == "EPE"]
+    header = ["target", "test pairs", "zero flow", "pre-trained", "fine-tuned L2", "fine-tuned L2-SP"]
+    header += ["pre-trained against zero flow"]
+    table = _table("flow", "What fine-tuning adds to the pre-trained flow branch", scale, captions.flow(), header)
+    for name in experiments_of(runs, paper):
+        arms = [chosen_rows(runs, name, reg) for reg in ARMS]
+        found = [*study_rows(_of(runs, name), "flow_start"), *arms[0], *arms[1]]
+        if found:
+            table.add(*_flow_line(found, arms, paper, scale))
+    return table if table.lines else None
+
+
+def _flow_line(
+    found: Sequence[Row], arms: Sequence[Sequence[Row]], paper: Paper, scale: str
+) -> tuple[list[str], dict[str, Value]]:
+    first = found[0]
+    printed, unit = paper.row(first.experiment), paper.unit(first.experiment, first.metric)
+    zero, start = (_recorded(found, name) for name in ("EPE_zero", "EPE_start"))
+    factor = zero / start if start else float("nan")
+    pairs = sorted({row.n for row in found if row.n})
+    cells = [printed.target if printed else first.target or first.experiment]
+    cells += [" or ".join(f"{n:,}" for n in pairs) or DASH, plain(zero, unit), plain(start, unit)]
+    cells += [*(arm(_value(rows), unit) for rows in arms), f"{factor:.2f}×" if factor == factor else DASH]
+    record: dict[str, Value] = {"scale": scale, "experiment": first.experiment, "unit": unit.name}
+    record |= {"n": " or ".join(map(str, pairs)), "zero": zero, "pre_trained": start, "factor": factor}
+    return cells, record | _arm_record("l2", arms[0], paper) | _arm_record("l2_sp", arms[1], paper)
+
+
+def _recorded(rows: Sequence[Row], metric: str) -> float:
+    """The mean of a metric over the runs that measured it: one and the same where data and start are."""
+    values = [value for row in rows if (value := row.measured(metric)) is not None and math.isfinite(value)]
+    return fmean(values) if values else float("nan")
 
 
 def alpha(rows: Sequence[Row], paper: Paper, scale: str) -> Table | None:

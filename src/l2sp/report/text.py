@@ -90,7 +90,9 @@ def measured_interval(comparison: Comparison, unit: Unit) -> str:
 
 
 def setting_number(value: float) -> str:
-    """A hyper-parameter as papers print it: 0.01, 4e-5. Parses back to ten digits."""
+    """A hyper-parameter as papers print it: 0.01, 4e-5. Parses back to ten digits. A dash where there is none."""
+    if math.isnan(value):
+        return DASH
     if value == 0 or 1e-3 <= abs(value) < 1e6:
         return f"{value:.10g}"
     mantissa, _, exponent = f"{value:.9e}".partition("e")
