@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from l2sp.config import TrainConfig, compose
+from l2sp.config import compose
 from l2sp.data.miniature import ensure_world
+from l2sp.schema import TrainConfig
 
 
 @pytest.fixture(scope="session")

@@ -45,7 +45,7 @@ def test_a_changed_source_makes_another_run(smoke, monkeypatch: pytest.MonkeyPat
     before = run_of(smoke()).fingerprint
     other = runs.source_of(smoke())[1]
     other.optim.lr = 0.123
-    monkeypatch.setattr(runs, "source_of", lambda cfg: ((), other))
+    monkeypatch.setattr(runs, "source_of", lambda cfg, key: ((), other))
     assert run_of(smoke()).fingerprint != before
 
 

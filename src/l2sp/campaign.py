@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from l2sp.approaches.registry import data_digest
-from l2sp.config import PRINTED, override, scale_names
+from l2sp.config import PRINTED, override, scale_names, starts_of
 from l2sp.errors import UserError
 from l2sp.plans import Plan, Planned, expand, load_plan, reproduction, sources_of
 from l2sp.report import build_report, print_tables
@@ -95,7 +95,9 @@ def _do(planned: Sequence[Planned], campaign: Campaign, after_each: Callable[[],
         print("pre-training the starting points (once; cached under artifacts)", flush=True)
         failed = _pre_train(sources, jobs, threads)
     lost = {source.cfg.experiment for source in sources if source.label in failed}
-    without_start = {item.run.path for item in pending if item.cfg.weights.experiment in lost}
+    without_start = {
+        item.run.path for item in pending if lost & {start.experiment for start in starts_of(item.cfg).values()}
+    }
     if waiting := len(pending) - len(without_start):
         print(f"{waiting} runs to do, {jobs} at a time with {threads} threads each", flush=True)
     ready = [item for item in planned if item.run.path not in without_start]

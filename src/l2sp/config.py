@@ -1,7 +1,7 @@
-"""The typed configuration: schemas, composition, identity.
+"""The typed configuration: composition, checks, identity.
 
-No field has a default here: every value stands in a YAML file under `configs/`, and a key that no schema
-knows is refused with the nearest right one.
+Every value stands in a YAML file under `configs/`, and a key that the schema does not know is refused with the
+nearest right one.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import json
 import os
 import re
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, is_dataclass
+from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any, cast, get_args, get_type_hints
 
@@ -22,19 +22,18 @@ from hydra import initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
-from omegaconf import MISSING, OmegaConf
+from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from l2sp import limits
-from l2sp.approaches.config import ApproachConfig
-from l2sp.approaches.registry import approach_names, labels_of, limits_of, schema_of
+from l2sp.approaches.registry import approach_names, further_sets, further_starts, labels_of, limits_of, schema_of
 from l2sp.errors import UserError
+from l2sp.schema import DataConfig, TrainConfig, WeightsConfig
 
 __all__ = [
     "CONFIGS",
     "PRINTED",
     "ROOT",
-    "TrainConfig",
     "chosen",
     "compose",
     "explain",
@@ -44,6 +43,8 @@ __all__ = [
     "override",
     "register",
     "scale_names",
+    "sets_of",
+    "starts_of",
     "typed",
 ]
 
@@ -54,159 +55,6 @@ CONFIGS = Path(os.environ.get("L2SP_CONFIGS", ROOT / "configs"))
 
 # Where a run happens and how it is labelled do not make it another run.
 NOT_IDENTITY = ("paths", "runtime", "row", "paper")
-
-
-@dataclass
-class RowConfig:
-    """The row of the paper's Table 3 that an experiment reproduces."""
-
-    table: int = MISSING
-    number: int = MISSING
-    approach: str = MISSING
-    target: str = MISSING
-    task: str = MISSING
-    metric: str = MISSING
-    better: str = MISSING
-
-
-@dataclass
-class PaperConfig:
-    """What the paper printed in that row."""
-
-    l2: float = MISSING
-    l2_sp: float = MISSING
-
-
-@dataclass
-class RegConfig:
-    """The penalty: `reference` is `start` (L2-SP) or `origin` (plain L2); nothing else tells the arms apart."""
-
-    name: str = MISSING
-    reference: str = MISSING
-    alpha: float = MISSING
-    beta: float = MISSING
-
-
-@dataclass
-class OfficialCounts:
-    """Sizes of the official release (protocol 3.5)."""
-
-    classes: int = MISSING
-    train: int = MISSING
-    test: int = MISSING
-
-
-@dataclass
-class DataConfig:
-    """A data set: its reader, the folder names it may have on disk, its official sizes, how to get it.
-
-    `part`: the part of the miniature world that holds this set's counterpart, where `scale.world` says that one is
-    written; null where there is none.
-    """
-
-    reader: str = MISSING
-    part: str | None = MISSING
-    folders: list[str] = MISSING
-    official: OfficialCounts | None = MISSING
-    remedy: str = MISSING
-
-
-@dataclass
-class ScaleConfig:
-    """mini, pocket or paper (or smoke, for tests): which world is written, if any; whether counts must be official."""
-
-    name: str = MISSING
-    world: str | None = MISSING
-    require_official: bool = MISSING
-
-
-@dataclass
-class WeightsConfig:
-    """The starting point w0: `source_run` (pre-trained here), `file`, `timm`, a packaged net, or `none`."""
-
-    source: str = MISSING
-    experiment: str | None = MISSING
-    file: str | None = MISSING
-    sha256: str | None = MISSING
-
-
-@dataclass
-class ScheduleConfig:
-    """Learning rate over time: `staircase` (x factor every `every_epochs`), `cosine`, `poly` (power), `constant`."""
-
-    kind: str = MISSING
-    warmup_steps: int = MISSING
-    every_epochs: int = MISSING
-    factor: float = MISSING
-    power: float = MISSING
-
-
-@dataclass
-class OptimConfig:
-    """`name`: sgd, or rmsprop with its `smoothing` (of the squared gradients) and `eps`; null for sgd.
-
-    The length is given in epochs or in steps, the other one is null. `bf16`: autocast to bfloat16 in training.
-    """
-
-    name: str = MISSING
-    lr: float = MISSING
-    momentum: float = MISSING
-    smoothing: float | None = MISSING
-    eps: float | None = MISSING
-    batch_size: int = MISSING
-    epochs: int | None = MISSING
-    steps: int | None = MISSING
-    bf16: bool = MISSING
-    schedule: ScheduleConfig = MISSING
-
-
-@dataclass
-class EvaluateConfig:
-    """`split`: `test`, or `val`, the part of train (`hold_out`, a fraction) on which every choice is made."""
-
-    split: str = MISSING
-    hold_out: float = MISSING
-    batch_size: int = MISSING
-
-
-@dataclass
-class PathsConfig:
-    """Where things lie on this machine."""
-
-    data: str = MISSING
-    results: str = MISSING
-    artifacts: str = MISSING
-
-
-@dataclass
-class RuntimeConfig:
-    """How the machine is used; `device` is auto, cpu or cuda; intervals are in steps."""
-
-    device: str = MISSING
-    threads: int | None = MISSING
-    workers: int = MISSING
-    log_every: int = MISSING
-    checkpoint_every: int = MISSING
-
-
-@dataclass
-class TrainConfig:
-    """One run: experiment x reg x (alpha, beta) x scale x seed; `study` names a side study and its point."""
-
-    experiment: str = MISSING
-    seed: int = MISSING
-    study: str | None = MISSING
-    row: RowConfig | None = MISSING
-    paper: PaperConfig | None = MISSING
-    reg: RegConfig = MISSING
-    data: DataConfig = MISSING
-    scale: ScaleConfig = MISSING
-    approach: ApproachConfig = MISSING
-    weights: WeightsConfig = MISSING
-    optim: OptimConfig = MISSING
-    evaluate: EvaluateConfig = MISSING
-    paths: PathsConfig = MISSING
-    runtime: RuntimeConfig = MISSING
 
 
 def register() -> None:
@@ -264,7 +112,7 @@ def typed(config: Any) -> TrainConfig:
     missing = sorted(OmegaConf.missing_keys(config))
     if missing:
         raise UserError(f"no value for {', '.join(missing)}: give it on the command line or in a YAML under {CONFIGS}")
-    unknown = sorted(set(_keys(OmegaConf.to_container(config))) - known_keys())
+    unknown = sorted(set(_keys(OmegaConf.to_container(config), known_keys())) - known_keys())
     if unknown:  # Hydra's `+key=value` adds even to a schema
         raise _unknown_key(unknown[0])
     cfg = cast(TrainConfig, config)
@@ -272,6 +120,8 @@ def typed(config: Any) -> TrainConfig:
         raise UserError("give the length of training as optim.epochs or as optim.steps, and null for the other")
     limits.check(cfg, limits.GENERAL)
     limits.check(cfg, limits_of(cfg.approach.name), "approach.")
+    if len({data.part for data in sets_of(cfg).values()}) > 1:
+        raise UserError("the data sets of a run must be in one part of the miniature: give all the same data.part")
     if (cfg.reg.name == "l2_sp") != (cfg.reg.reference == "start"):
         raise UserError(f"reg.reference={cfg.reg.reference} is not that of reg={cfg.reg.name}: choose by reg=l2, l2_sp")
     return cfg
@@ -282,8 +132,30 @@ def identity(cfg: TrainConfig) -> dict[str, Any]:
     plain = cast(dict[str, Any], OmegaConf.to_container(cast(Any, cfg), resolve=True))
     for key in labels_of(cfg.approach.name):
         del plain["approach"][key]
-    plain["data"] = {"reader": plain["data"]["reader"]}  # what was read is compared by its digest
+    for node in _named(plain, further_sets(cfg.approach.name), "data"):
+        reader = node["reader"]
+        node.clear()
+        node["reader"] = reader  # what was read is compared by its digest
+    for node in _named(plain, further_starts(cfg.approach.name), "weights"):
+        del node["scale"]  # the run that it names has its own identity
     return {key: value for key, value in plain.items() if key not in NOT_IDENTITY}
+
+
+def _named(plain: dict[str, Any], further: Sequence[str], main: str) -> list[dict[str, Any]]:
+    """The node `main`, and those of the approach's settings `further` that are not null."""
+    return [plain[main], *(plain["approach"][key] for key in further if plain["approach"][key] is not None)]
+
+
+def starts_of(cfg: TrainConfig) -> dict[str, WeightsConfig]:
+    """The starting points of a run: `weights`, and what its approach has beside it, by key."""
+    further = {key: getattr(cfg.approach, key) for key in further_starts(cfg.approach.name)}
+    return {"weights": cfg.weights, **{key: start for key, start in further.items() if start is not None}}
+
+
+def sets_of(cfg: TrainConfig) -> dict[str, DataConfig]:
+    """The data sets of a run: `data`, by which it is evaluated, and what its approach has beside it, by key."""
+    further = {key: getattr(cfg.approach, key) for key in further_sets(cfg.approach.name)}
+    return {"data": cfg.data, **{key: data for key, data in further.items() if data is not None}}
 
 
 def chosen(cfg: TrainConfig) -> bool:
@@ -346,8 +218,10 @@ def leaves(schema: type, prefix: str = "") -> Iterator[str]:
             yield from leaves(cast(type, kind), f"{prefix}{key}.")
 
 
-def _keys(node: Any, prefix: str = "") -> Iterator[str]:
+def _keys(node: Any, known: Collection[str], prefix: str = "") -> Iterator[str]:
+    """Dotted keys of a configuration, down to those that the schema has no deeper keys of: a table's are its own."""
     for key, value in node.items():
-        yield f"{prefix}{key}"
-        if isinstance(value, dict):
-            yield from _keys(value, f"{prefix}{key}.")
+        dotted = f"{prefix}{key}"
+        yield dotted
+        if isinstance(value, dict) and any(name.startswith(f"{dotted}.") for name in known):
+            yield from _keys(value, known, f"{dotted}.")

@@ -11,9 +11,8 @@ from torch import nn
 
 from l2sp.approaches.base import Outline
 from l2sp.approaches.registry import outline
-from l2sp.config import TrainConfig
-from l2sp.errors import UserError
 from l2sp.machine import peak_memory
+from l2sp.schema import TrainConfig
 from l2sp.training.optim import Regularised, build_optimizer
 
 __all__ = ["describe"]
@@ -27,11 +26,9 @@ def describe(cfg: TrainConfig, step: bool) -> dict[str, Any]:
     The number of classes is the official release's. Weights are new: nothing is read or fetched.
 
     Raises:
-        UserError: the data set has no official number of classes.
+        UserError: the data set has no official number of classes, on which the network depends.
     """
-    if cfg.data.official is None:
-        raise UserError(f"{cfg.experiment}: its data has no official number of classes to describe a network for")
-    found = outline(cfg, cfg.data.official.classes)
+    found = outline(cfg)
     new = tuple(prefix for prefixes in found.new.values() for prefix in prefixes)
     # Which weights are shared is a matter of names and shapes; any values do.
     start = {name: torch.ones_like(p) for name, p in found.model.named_parameters() if not name.startswith(new)}
@@ -39,7 +36,7 @@ def describe(cfg: TrainConfig, step: bool) -> dict[str, Any]:
     return {
         "experiment": cfg.experiment,
         "scale": cfg.scale.name,
-        "classes": cfg.data.official.classes,
+        "classes": (cfg.data.official or {}).get("classes"),
         "parameters": _parts(found, nn.Module),
         "weights": _parts(found, (nn.modules.conv._ConvNd, nn.Linear)),
         "penalised": _penalised(regularised),

@@ -60,7 +60,7 @@ _STUDY = re.compile(r"[^/\s]+/[^/\s]+")
 GENERAL: Mapping[str, Limit] = {
     "seed": at_least(0),
     "study": (lambda v: bool(_STUDY.fullmatch(v)) and ".." not in v.split("/"), "<name>/<point>, e.g. mine/lr=0.1"),
-    "data.part": one_of("objects", "scenes", "views"),
+    "data.part": one_of("objects", "scenes", "views", "clips"),
     "reg.name": one_of("l2", "l2_sp"),
     "reg.reference": one_of("start", "origin"),
     "reg.alpha": span(0),
@@ -71,7 +71,7 @@ GENERAL: Mapping[str, Limit] = {
     "optim.eps": span(0, ends="(]"),
     "optim.batch_size": at_least(1),
     "optim.epochs": at_least(1),
-    "optim.steps": at_least(1),
+    "optim.steps": at_least(0),
     "optim.schedule.warmup_steps": at_least(0),
     "optim.schedule.every_epochs": at_least(1),
     "optim.schedule.factor": span(0, 1, "(]"),

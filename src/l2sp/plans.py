@@ -13,9 +13,10 @@ from omegaconf import MISSING, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from l2sp.config import CONFIGS, TrainConfig, compose, explain, leaves
+from l2sp.config import CONFIGS, compose, explain, leaves, starts_of
 from l2sp.errors import UserError
 from l2sp.runs import Run, run_of, source_of
+from l2sp.schema import TrainConfig
 
 __all__ = ["Plan", "Planned", "expand", "load_plan", "plan_names", "reproduction", "sources_of"]
 
@@ -165,6 +166,10 @@ def _planned(overrides: tuple[str, ...], cfg: TrainConfig, seed: int) -> Planned
 
 def sources_of(configs: Sequence[TrainConfig]) -> list[Planned]:
     """The distinct pre-training runs that some runs start from."""
-    needed = {(c.weights.experiment, c.scale.name): c for c in configs if c.weights.source == "source_run"}
-    found = [source_of(cfg) for cfg in needed.values()]
-    return [Planned(overrides, cfg, run_of(cfg)) for overrides, cfg in found]
+    needed = {
+        (start.experiment, start.scale or cfg.scale.name): source_of(cfg, key)
+        for cfg in configs
+        for key, start in starts_of(cfg).items()
+        if start.source == "source_run"
+    }
+    return [Planned(overrides, cfg, run_of(cfg)) for overrides, cfg in needed.values()]

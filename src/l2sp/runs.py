@@ -27,9 +27,10 @@ from typing import Any
 
 import yaml
 
-from l2sp.config import ROOT, TrainConfig, chosen, compose, fingerprint, identity, override
+from l2sp.config import ROOT, chosen, compose, fingerprint, identity, override, starts_of
 from l2sp.errors import UserError
 from l2sp.files import write_atomically
+from l2sp.schema import TrainConfig
 
 __all__ = ["Busy", "Run", "environment", "report_line", "run_of", "source_of"]
 
@@ -198,16 +199,17 @@ def run_of(cfg: TrainConfig) -> Run:
     return Run(root / "runs" / cfg.experiment / arm / f"seed={cfg.seed}", content, labels)
 
 
-def source_of(cfg: TrainConfig) -> tuple[tuple[str, ...], TrainConfig]:
-    """The pre-training run whose weights a run starts from: its overrides and its configuration.
+def source_of(cfg: TrainConfig, key: str = "weights") -> tuple[tuple[str, ...], TrainConfig]:
+    """The pre-training run whose weights a run starts from, by key of `starts_of`: its overrides and configuration.
 
     Raises:
         UserError: the configuration names none.
     """
-    if not cfg.weights.experiment:
-        raise UserError("weights.source=source_run needs weights.experiment, e.g. source/dstl")
+    start = starts_of(cfg)[key]
+    if not start.experiment:
+        raise UserError(f"{key}.source=source_run needs {key}.experiment, e.g. source/dstl")
     paths = [override(f"paths.{key}", value) for key, value in _plain(cfg.paths).items()]
-    overrides = (f"experiment={cfg.weights.experiment}", f"scale={cfg.scale.name}", "reg=l2", *paths)
+    overrides = (f"experiment={start.experiment}", f"scale={start.scale or cfg.scale.name}", "reg=l2", *paths)
     return overrides, copy.deepcopy(_composed(overrides))
 
 
@@ -221,8 +223,9 @@ def _content(cfg: TrainConfig) -> dict[str, Any]:
         from l2sp.data.miniature import named_recipe
 
         content["world_digest"] = named_recipe(cfg.scale.world, cfg.data.part).digest()
-    if cfg.weights.source == "source_run":
-        content["source_run"] = run_of(source_of(cfg)[1]).fingerprint
+    for key in (key for key, start in starts_of(cfg).items() if start.source == "source_run"):
+        name = "source_run" if key == "weights" else f"{key}_source_run"
+        content[name] = run_of(source_of(cfg, key)[1]).fingerprint
     return content
 
 

@@ -15,11 +15,12 @@ from torch.nn import functional as F
 
 from l2sp.approaches.encnet.pictures import sample_pictures
 from l2sp.approaches.encnet.task import EncNetTask
-from l2sp.config import TrainConfig, compose
+from l2sp.config import compose
 from l2sp.data.loader import steps_per_epoch
 from l2sp.data.miniature import ensure_world
 from l2sp.data.segmentation import IGNORED
 from l2sp.errors import UserError
+from l2sp.schema import TrainConfig
 from l2sp.training.fit import total_steps
 from l2sp.training.run import train
 

@@ -22,7 +22,7 @@ from l2sp.data.labelled import Split
 from l2sp.data.loader import (
     Batch,
     CachedImages,
-    CachedMaps,
+    CachedItems,
     StepSampler,
     collate_labels,
     collate_maps,
@@ -209,7 +209,7 @@ def maps_batches(
     data: Segmentation, batch_size: int, start: int, total: int, workers: int = 0, cache: MapCache | None = None
 ) -> Iterator[Batch]:
     cache = MapCache(data.decode, limit_bytes=0) if cache is None else cache
-    items = CachedMaps(data.train, CROP, cache, seed=3)
+    items = CachedItems(data.train.keys, CROP, cache, seed=3)
     return train_batches(items, collate_maps, batch_size, 3, start, total, workers)
 
 
@@ -234,7 +234,7 @@ def test_evaluation_of_images_of_different_sizes(tmp_path: Path, workers: int) -
     data = read_maps("camvid", tiny_maps.write("camvid", tmp_path))
     Image.new("RGB", (7, 9), (255, 0, 0)).save(data.test.images[1])
     tiny_maps.png(data.test.maps[1], np.full((9, 7), 11, dtype=np.uint8))
-    items = CachedMaps(data.test, as_stored, MapCache(data.decode))
+    items = CachedItems(data.test.keys, as_stored, MapCache(data.decode))
     found = list(eval_batches(items, collate_single, 1, workers))
     assert [tuple(image.shape) for image, _ in found] == [(3, 10, 12), (3, 9, 7)]
     assert [tuple(labels.shape) for _, labels in found] == [(10, 12), (9, 7)]
@@ -244,7 +244,7 @@ def test_evaluation_of_images_of_different_sizes(tmp_path: Path, workers: int) -
 
 
 def test_single_takes_no_larger_batch(camvid: Segmentation) -> None:
-    items = CachedMaps(camvid.test, as_stored, MapCache(camvid.decode))
+    items = CachedItems(camvid.test.keys, as_stored, MapCache(camvid.decode))
     with pytest.raises(ValueError, match="unpack"):
         next(eval_batches(items, collate_single, 2))
 

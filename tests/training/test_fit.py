@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 
 from l2sp.approaches.dstl.task import DSTL
-from l2sp.config import ScheduleConfig, compose
+from l2sp.config import compose
 from l2sp.errors import Diverged, UserError
 from l2sp.runs import run_of, source_of
+from l2sp.schema import ScheduleConfig
 from l2sp.training.fit import total_steps
 from l2sp.training.optim import build_optimizer
 from l2sp.training.run import train

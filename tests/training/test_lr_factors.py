@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from l2sp.config import TrainConfig, compose
+from l2sp.config import compose
+from l2sp.schema import TrainConfig
 from l2sp.training.optim import build_optimizer
 
 

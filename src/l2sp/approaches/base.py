@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from torch import Tensor, nn
 
 if TYPE_CHECKING:
-    from l2sp.config import TrainConfig
+    from l2sp.schema import TrainConfig
 
 __all__ = ["Approach", "Evaluation", "Outline"]
 
@@ -72,8 +72,12 @@ class Approach(Protocol):
         ...
 
     @staticmethod
-    def outline(cfg: TrainConfig, classes: int) -> Outline:
-        """The network of a run with that number of classes, in evaluation of its size and cost."""
+    def outline(cfg: TrainConfig) -> Outline:
+        """The network of a run at its official size, to see what it holds and costs.
+
+        Raises:
+            UserError: its size depends on data whose official sizes are not known.
+        """
         ...
 
     def batches(self, first: int, last: int) -> Iterator[Any]:

@@ -1,8 +1,9 @@
 """The approaches: every package beside this module is one, and nothing else lists them.
 
 Its `config` module (which imports no torch) has `SCHEMA`, the dataclass of its settings, `LIMITS`, what they may be,
-and `LABELS`, the settings that make no other run: which penalty a table reports, what is kept to look at. Its `task`
-module has `APPROACH`, the class that the training loop calls.
+`LABELS`, the settings that make no other run: which penalty a table reports, what is kept to look at, and `SETS` and
+`STARTS`, the settings that are data sets and starting points beside `data` and `weights`. Its `task` module has
+`APPROACH`, the class that the training loop calls.
 """
 
 from __future__ import annotations
@@ -21,13 +22,15 @@ if TYPE_CHECKING:
 
     from l2sp.approaches.base import Approach, Outline
     from l2sp.approaches.config import ApproachConfig
-    from l2sp.config import TrainConfig
     from l2sp.limits import Limit
+    from l2sp.schema import TrainConfig
 
 __all__ = [
     "approach_names",
     "build_approach",
     "data_digest",
+    "further_sets",
+    "further_starts",
     "labels_of",
     "limits_of",
     "outline",
@@ -62,18 +65,32 @@ def labels_of(name: str) -> tuple[str, ...]:
     return tuple(import_module(f"l2sp.approaches.{name}.config").LABELS)
 
 
+def further_sets(name: str) -> tuple[str, ...]:
+    """The settings of an approach that are data sets, beside `data`."""
+    return tuple(import_module(f"l2sp.approaches.{name}.config").SETS)
+
+
+def further_starts(name: str) -> tuple[str, ...]:
+    """The settings of an approach that are starting points, beside `weights`."""
+    return tuple(import_module(f"l2sp.approaches.{name}.config").STARTS)
+
+
 def task_module(name: str) -> str:
     """The module that holds an approach's class; importing it brings torch."""
     return f"l2sp.approaches.{name}.task"
 
 
-def build_approach(cfg: TrainConfig, data_root: Path, start_file: Path | None, device: torch.device) -> Approach:
+def build_approach(
+    cfg: TrainConfig, data_root: Path, start_files: Mapping[str, Path], device: torch.device
+) -> Approach:
     """The approach of a run, with its data read and its starting weights loaded.
+
+    `start_files`: of the pre-trained weights, by key (`weights`), for the sources that read one.
 
     Raises:
         UserError: data or weights are missing or damaged.
     """
-    return cast("Approach", _class_of(cfg)(cfg, data_root, start_file, device))
+    return cast("Approach", _class_of(cfg)(cfg, data_root, start_files, device))
 
 
 def data_digest(cfg: TrainConfig, data_root: Path) -> str:
@@ -85,13 +102,13 @@ def data_digest(cfg: TrainConfig, data_root: Path) -> str:
     return str(_class_of(cfg).data_digest(cfg, data_root))
 
 
-def outline(cfg: TrainConfig, classes: int) -> Outline:
-    """The network of a run for a number of classes, without data or weights (`Approach.outline`).
+def outline(cfg: TrainConfig) -> Outline:
+    """The network of a run, without data or weights (`Approach.outline`).
 
     Raises:
-        UserError: there is no such network.
+        UserError: there is no such network, or its size depends on data whose official sizes are not known.
     """
-    return cast("Outline", _class_of(cfg).outline(cfg, classes))
+    return cast("Outline", _class_of(cfg).outline(cfg))
 
 
 def _class_of(cfg: TrainConfig) -> Any:

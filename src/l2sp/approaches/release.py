@@ -5,31 +5,45 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import TypeVar
 
-from l2sp.config import TrainConfig
 from l2sp.data.labelled import DataSet, check_counts, digest
 from l2sp.data.release import find_root
 from l2sp.errors import UserError
+from l2sp.schema import DataConfig, ScaleConfig, TrainConfig
 
-__all__ = ["read_release"]
+__all__ = ["official_classes", "read_release"]
 
 _log = logging.getLogger(__name__)
 D = TypeVar("D", bound=DataSet)
 
 
-def read_release(cfg: TrainConfig, data_root: Path, read: Callable[[str, Path, str], D]) -> tuple[D, str]:
-    """The run's data set, by a kind's `read(reader, root, remedy)`, and its digest.
+def read_release(
+    data: DataConfig, scale: ScaleConfig, data_root: Path, read: Callable[[str, Path, str], D]
+) -> tuple[D, str]:
+    """A data set of a run, by a kind's `read(reader, root, remedy)`, and its digest.
 
     Raises:
         UserError: the data is missing or malformed, or a subset where the scale asks for the official release.
     """
-    root = find_root(data_root, cfg.data.folders, cfg.data.remedy)
-    data = read(cfg.data.reader, root, cfg.data.remedy)
-    if cfg.data.official is not None and cfg.scale.world is None:
-        difference = check_counts(data, dict(cast(Any, cfg.data.official)))
-        if difference and cfg.scale.require_official:
-            raise UserError(f"{difference}; scale={cfg.scale.name} needs the official release: {cfg.data.remedy}")
+    root = find_root(data_root, data.folders, data.remedy)
+    found = read(data.reader, root, data.remedy)
+    if data.official is not None and scale.world is None:
+        difference = check_counts(found, data.official)
+        if difference and scale.require_official:
+            raise UserError(f"{difference}; scale={scale.name} needs the official release: {data.remedy}")
         if difference:
             _log.warning(difference)
-    return data, digest(data, root)
+    return found, digest(found, root)
+
+
+def official_classes(cfg: TrainConfig) -> int:
+    """The number of classes of a run's data set as it was released.
+
+    Raises:
+        UserError: it is not known.
+    """
+    classes = (cfg.data.official or {}).get("classes")
+    if classes is None:
+        raise UserError(f"{cfg.experiment}: its data has no official number of classes to describe a network for")
+    return classes

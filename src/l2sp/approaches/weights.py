@@ -22,15 +22,20 @@ from l2sp.errors import UserError
 from l2sp.files import write_atomically
 
 __all__ = [
+    "CLASSIFIERS",
     "SOURCES",
     "Start",
     "StartReport",
     "apply_start",
     "file_sha256",
+    "load_branch",
     "load_start",
     "save_weights",
     "tensors_sha256",
 ]
+
+CLASSIFIERS = ("fc.", "classifier.", "head.")
+"""Beginnings of names in the files of pre-trained classifiers that are no part of a backbone."""
 
 _log = logging.getLogger(__name__)
 Tensors = dict[str, Tensor]
@@ -337,6 +342,30 @@ def load_start(source: str, model: nn.Module, path: Path | None, sha256: str | N
         _check_fit(origin, tensors, own)
         _check_values(origin, tensors)
     return Start(tensors, found, origin)
+
+
+def load_branch(
+    source: str, branch: nn.Module, prefix: str, path: Path | None, sha256: str | None, drop: tuple[str, ...] = ()
+) -> Start:
+    """As `load_start`, for a part of a network, by the whole network's names: nothing, or all that the part learns.
+
+    Args:
+        prefix: beginning of the part's names in the network, such as ``backbone.``.
+
+    Raises:
+        UserError: as `load_start`, or a tensor of the branch has no counterpart.
+    """
+    found = load_start(source, branch, path, sha256, drop)
+    own = branch.state_dict()
+    learnt = {name: tensor for name, tensor in own.items() if tensor.is_floating_point()}
+    lacking = [name for name, t in learnt.items() if name not in found.tensors or found.tensors[name].shape != t.shape]
+    if found.tensors and lacking:
+        raise UserError(
+            f"{found.origin}: has no fitting weights for {len(lacking)} of the {prefix.rstrip('.')}'s {len(learnt)} "
+            f"tensors (first: {lacking[0]}); give those of the whole network"
+        )
+    tensors = {f"{prefix}{name}": tensor for name, tensor in found.tensors.items() if name in own}
+    return Start(tensors, found.sha256, found.origin)
 
 
 @torch.no_grad()

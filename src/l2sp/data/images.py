@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, NoReturn, TypeVar
 
 import numpy as np
 import torch
@@ -15,7 +15,17 @@ from torch import Tensor
 
 from l2sp.errors import UserError
 
-__all__ = ["Cache", "Decode", "ImageCache", "MapCache", "Pair", "load_image", "load_indices", "resize_map"]
+__all__ = [
+    "Cache",
+    "Decode",
+    "ImageCache",
+    "MapCache",
+    "MomentCache",
+    "Pair",
+    "load_image",
+    "load_indices",
+    "resize_map",
+]
 
 K = TypeVar("K")
 V = TypeVar("V", bound="Tensor | tuple[Tensor, ...]")
@@ -24,7 +34,7 @@ Pair = tuple[Tensor, Tensor]
 """An image (3, H, W) and its map of labels (H, W)."""
 
 Decode = Callable[[Path], Tensor]
-"""Reads a map of labels: path to uint8 (H, W)."""
+"""Reads a file of truth: a map of labels uint8 (H, W), or a flow float32 (3, H, W)."""
 
 
 def load_image(path: Path) -> Tensor:
@@ -126,12 +136,36 @@ class MapCache(Cache[tuple[Path, Path], Pair]):
     def _decoded(self, key: tuple[Path, Path]) -> Pair:
         image, labels = load_image(key[0]), self.decode(key[1])
         if image.shape[1:] != labels.shape:
-            (height, width), (wanted_height, wanted_width) = labels.shape, image.shape[1:]
-            raise UserError(
-                f"{key[1]}: has {width}x{height} pixels, but its image {key[0].name} "
-                f"{wanted_width}x{wanted_height}; unpack the data set again"
-            )
+            _refuse_size(key[1], labels, key[0], image)
         return image.contiguous(), labels
+
+
+class MomentCache(Cache[tuple[Path, Path, Path], Pair]):
+    """Decoded pairs of frames by (first, second, truth): uint8 (2, 3, H, W), and a truth (..., H, W). See `Cache`.
+
+    `decode` reads a truth. `load` raises UserError for a file that cannot be decoded, and for one of another size than
+    the first frame.
+    """
+
+    def __init__(self, decode: Decode, limit_bytes: int = 1 << 30) -> None:
+        self.decode = decode
+        super().__init__(self._decoded, limit_bytes)
+
+    def _decoded(self, key: tuple[Path, Path, Path]) -> Pair:
+        first, truth = load_image(key[0]), self.decode(key[2])
+        second = first if key[1] == key[0] else load_image(key[1])
+        for path, other in ((key[1], second), (key[2], truth)):
+            if other.shape[-2:] != first.shape[-2:]:
+                _refuse_size(path, other, key[0], first)
+        return torch.stack([first, second]), truth
+
+
+def _refuse_size(path: Path, found: Tensor, image: Path, wanted: Tensor) -> NoReturn:
+    (height, width), (wanted_height, wanted_width) = found.shape[-2:], wanted.shape[-2:]
+    raise UserError(
+        f"{path}: has {width}x{height} pixels, but its image {image.name} {wanted_width}x{wanted_height}; "
+        "unpack the data set again"
+    )
 
 
 def _reduced(image: Tensor, short_side: int | None) -> Tensor:

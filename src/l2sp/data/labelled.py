@@ -19,7 +19,8 @@ from l2sp.data.seeding import permutation
 from l2sp.errors import UserError
 
 __all__ = [
-    "Classification", "DataSet", "Split", "assemble", "check_counts", "check_listed", "digest", "divide", "hold_out"
+    "Classification", "DataSet", "Split", "assemble", "check_counts", "check_listed", "combined", "digest", "divide",
+    "hold_out",
 ]  # fmt: skip
 
 logger = logging.getLogger(__name__)
@@ -161,12 +162,17 @@ def check_counts(found: DataSet, official: Mapping[str, int]) -> str | None:
     """Compare with the official numbers, by the names of `found.counts` (docs: protocol 3.5, 1.6).
 
     Returns a line that says how `found` differs (a subset is fine, but must not pass for the whole), or None.
-    Raises ValueError for a name that `found` does not count.
+    Raises UserError for a name that `found` does not count.
     """
     counts = found.counts
     unknown = sorted(set(official) - set(counts))
     if unknown:
-        raise ValueError(f"official counts of unknown things: {unknown}")
+        raise UserError(f"data.official: {found.name} counts {', '.join(counts)}, not {', '.join(unknown)}")
     wrong = [key for key, number in official.items() if counts[key] != number]
     differing = [f"{counts[key]} {key} (official {official[key]})" for key in wrong]
     return f"{found.name} is not the official release: {', '.join(differing)}" if differing else None
+
+
+def combined(digests: Sequence[str]) -> str:
+    """One digest for several data sets, in their order; that of a single one is its own."""
+    return digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()

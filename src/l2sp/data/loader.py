@@ -10,21 +10,22 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from l2sp.data.images import ImageCache, MapCache, Pair
+from l2sp.data.images import Cache, ImageCache, Pair
 from l2sp.data.labelled import Split
 from l2sp.data.seeding import permutation
-from l2sp.data.segmentation import Maps
 from l2sp.data.transforms import Transform, seeded
 from l2sp.errors import UserError
 
 __all__ = [
-    "Batch", "CachedImages", "CachedMaps", "Items", "StepSampler", "collate_labels", "collate_maps", "collate_single",
-    "eval_batches", "steps_per_epoch", "train_batches",
+    "Batch", "CachedImages", "CachedItems", "Items", "StepSampler", "collate_labels", "collate_maps", "collate_moments",
+    "collate_single", "eval_batches", "steps_per_epoch", "train_batches",
 ]  # fmt: skip
 
 Batch = tuple[Tensor, Tensor]
 Key = tuple[int, int]
 T = TypeVar("T")
+K = TypeVar("K")
+V = TypeVar("V", bound=tuple[Tensor, ...])
 R = TypeVar("R")
 T_co = TypeVar("T_co", covariant=True)
 Collate = Callable[[list[T]], Batch]
@@ -63,26 +64,26 @@ class CachedImages(Dataset[tuple[Tensor, int]]):
         return _transformed(self.transform, image, self.seed, key), self.split.labels[index]
 
 
-class CachedMaps(Dataset[Pair]):
-    """The images and maps of a part by key (epoch, index): transform((image, map)).
+class CachedItems(Dataset[R], Generic[K, V, R]):
+    """What a cache holds under `keys`, by key (epoch, index): transform(cache.load(keys[index])).
 
-    `cache` decodes, and keeps what fits. `transform`: of `l2sp.data.joint`; `seed` as of `CachedImages`.
+    `cache` decodes, and keeps what fits. `seed` as of `CachedImages`.
     """
 
-    def __init__(self, maps: Maps, transform: Callable[[Pair], Pair], cache: MapCache, seed: int | None = None) -> None:
-        self.maps = maps
+    def __init__(
+        self, keys: Sequence[K], transform: Callable[[V], R], cache: Cache[K, V], seed: int | None = None
+    ) -> None:
+        self.keys = keys
         self.transform = transform
         self.cache = cache
         self.seed = seed
 
     def __len__(self) -> int:
-        return len(self.maps)
+        return len(self.keys)
 
-    def __getitem__(self, key: Key) -> Pair:
-        """Raises UserError if a file cannot be decoded, or if the map is not of the image's size."""
-        index = key[1]
-        pair = self.cache.load((self.maps.images[index], self.maps.maps[index]))
-        return _transformed(self.transform, pair, self.seed, key)
+    def __getitem__(self, key: Key) -> R:
+        """Raises UserError if a file cannot be decoded, or if two that belong together differ in size."""
+        return _transformed(self.transform, self.cache.load(self.keys[key[1]]), self.seed, key)
 
 
 def _transformed(transform: Callable[[T], R], item: T, seed: int | None, key: Key) -> R:
@@ -130,8 +131,8 @@ def train_batches(
 ) -> Iterator[Batch]:
     """Return the batches of steps start_step .. total_steps - 1, the same for any start and any `workers`.
 
-    `collate` makes one batch of a list of items: `collate_labels` or `collate_maps`. `seed` is that of the
-    order; the items have their own. Raises UserError for settings out of range, at once, and what the items
+    `collate` makes one batch of a list of items: `collate_labels`, `collate_maps` or `collate_moments`. `seed` is
+    that of the order; the items have their own. Raises UserError for settings out of range, at once, and what the items
     raise, at its step.
     """
     _check(items, batch_size, workers)
@@ -162,6 +163,11 @@ def collate_labels(items: Sequence[tuple[Tensor, int]]) -> Batch:
 def collate_maps(items: Sequence[Pair]) -> Batch:
     """Images (C, H, W) and maps (H, W), all of one size, to (N, C, H, W) in channels_last and int64 (N, H, W)."""
     return _stacked([image for image, _ in items]), torch.stack([labels for _, labels in items]).long()
+
+
+def collate_moments(items: Sequence[Pair]) -> Batch:
+    """Frames (2, 3, H, W) and truths (..., H, W), all of one size, to (N, 2, 3, H, W) and (N, ..., H, W)."""
+    return torch.stack([frames for frames, _ in items]), torch.stack([truth for _, truth in items])
 
 
 def collate_single(items: Sequence[Pair]) -> Batch:

@@ -61,6 +61,11 @@ class Maps:
     def __len__(self) -> int:
         return len(self.images)
 
+    @property
+    def keys(self) -> tuple[tuple[Path, Path], ...]:
+        """Image and map of each item: its key in a `MapCache`."""
+        return tuple(zip(self.images, self.maps, strict=True))
+
     def select(self, indices: Iterable[int]) -> Maps:
         """Return the pairs at `indices`, in their order."""
         chosen = list(indices)

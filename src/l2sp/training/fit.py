@@ -8,9 +8,9 @@ import torch
 from tqdm import tqdm
 
 from l2sp.approaches.base import Approach
-from l2sp.config import OptimConfig, RuntimeConfig
 from l2sp.errors import Diverged
 from l2sp.runs import Run
+from l2sp.schema import OptimConfig, RuntimeConfig
 from l2sp.training import checkpoint
 from l2sp.training.optim import Regularised
 from l2sp.training.schedule import lr_factor

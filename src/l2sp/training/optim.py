@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from l2sp.config import OptimConfig, RegConfig
 from l2sp.errors import UserError
+from l2sp.schema import OptimConfig, RegConfig
 from l2sp.starting_point import StartingPoint
 
 __all__ = ["Regularised", "build_optimizer"]
@@ -110,8 +110,11 @@ def _by_factor(groups: list[dict[str, Any]], model: nn.Module, lr_factors: Mappi
 def _optimizer(groups: list[dict[str, Any]], optim: OptimConfig) -> torch.optim.Optimizer:
     if optim.name == "sgd":
         return torch.optim.SGD(groups, lr=optim.lr, momentum=optim.momentum, fused=True)
-    if optim.name == "rmsprop" and optim.smoothing is not None and optim.eps is not None:
+    if optim.smoothing is not None and optim.eps is not None and optim.name == "adam":
+        betas = (optim.momentum, optim.smoothing)
+        return torch.optim.Adam(groups, lr=optim.lr, betas=betas, eps=optim.eps, fused=True)
+    if optim.smoothing is not None and optim.eps is not None and optim.name == "rmsprop":
         return torch.optim.RMSprop(
             groups, lr=optim.lr, momentum=optim.momentum, alpha=optim.smoothing, eps=optim.eps, foreach=True
         )
-    raise UserError(f"optim.name={optim.name}: use sgd, or rmsprop with optim.smoothing and optim.eps")
+    raise UserError(f"optim.name={optim.name}: use sgd, or rmsprop or adam with optim.smoothing and optim.eps")

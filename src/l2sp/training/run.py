@@ -12,10 +12,11 @@ import torch
 from l2sp.approaches.base import Approach, Evaluation
 from l2sp.approaches.registry import build_approach, data_digest
 from l2sp.approaches.weights import save_weights
-from l2sp.config import TrainConfig
+from l2sp.config import starts_of
 from l2sp.errors import Diverged, UserError
 from l2sp.machine import cores, peak_memory
 from l2sp.runs import Run, environment, run_of, source_of
+from l2sp.schema import TrainConfig
 from l2sp.training.fit import fit, total_steps
 from l2sp.training.optim import Regularised, build_optimizer
 
@@ -50,9 +51,9 @@ def train(cfg: TrainConfig, wait: bool = False) -> Run:
 def _train(cfg: TrainConfig, run: Run) -> None:
     started = time.monotonic()
     device, data_root = _device(cfg.runtime.device), _data_root(cfg)
-    start_file = _start_file(cfg, data_root)  # may train, with threads of its own
+    start_files = _start_files(cfg, data_root)  # may train, with threads of its own
     torch.set_num_threads(cfg.runtime.threads or cores())
-    approach = build_approach(cfg, data_root, start_file, device)
+    approach = build_approach(cfg, data_root, start_files, device)
     regularised = build_optimizer(approach.model, approach.start, cfg.reg, cfg.optim, approach.lr_factors)
     used = {"device": _device_name(device), "threads": torch.get_num_threads()}
     run.start(environment(**used, **approach.notes, **regularised.describe()))
@@ -108,15 +109,23 @@ def _data_root(cfg: TrainConfig) -> Path:
     return ensure_world(Path(cfg.paths.artifacts), cfg.scale.world, cfg.data.part)
 
 
-def _start_file(cfg: TrainConfig, data_root: Path) -> Path | None:
-    weights = cfg.weights
-    if weights.source == "source_run":
-        _, source = source_of(cfg)
-        source.runtime.device = cfg.runtime.device
-        if not run_of(source).done:
-            data_digest(cfg, data_root)  # the run's own data is looked for before minutes go into its start
-        return train(source, wait=True).weights
-    return Path(cfg.paths.data) / weights.file if weights.source == "file" and weights.file else None
+def _start_files(cfg: TrainConfig, data_root: Path) -> dict[str, Path]:
+    """Files of the starting weights, by key; those of a source run that is not done are made first."""
+    files = {}
+    for key, start in starts_of(cfg).items():
+        if start.source == "source_run":
+            files[key] = _source_weights(cfg, key, data_root)
+        elif start.source == "file" and start.file:
+            files[key] = Path(cfg.paths.data) / start.file
+    return files
+
+
+def _source_weights(cfg: TrainConfig, key: str, data_root: Path) -> Path:
+    _, source = source_of(cfg, key)
+    source.runtime.device = cfg.runtime.device
+    if not run_of(source).done:
+        data_digest(cfg, data_root)  # the run's own data is looked for before minutes go into its start
+    return train(source, wait=True).weights
 
 
 def _device(name: str) -> torch.device:

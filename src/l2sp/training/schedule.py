@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from l2sp.config import ScheduleConfig
 from l2sp.errors import UserError
+from l2sp.schema import ScheduleConfig
 
 __all__ = ["lr_factor"]
 

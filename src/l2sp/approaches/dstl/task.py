@@ -15,14 +15,14 @@ from l2sp.approaches.base import Evaluation, Outline
 from l2sp.approaches.batch_norm import freeze_statistics, set_bn_momentum
 from l2sp.approaches.dstl.config import DSTLConfig
 from l2sp.approaches.dstl.network import build_network, head_prefixes, logits_of, zero_head
-from l2sp.approaches.release import read_release
+from l2sp.approaches.release import official_classes, read_release
 from l2sp.approaches.weights import Start, apply_start, load_start
-from l2sp.config import TrainConfig
 from l2sp.data.classification import Classification, Split, hold_out, read
 from l2sp.data.images import ImageCache
 from l2sp.data.loader import CachedImages, collate_labels, eval_batches, steps_per_epoch, train_batches
 from l2sp.data.transforms import eval_transform, train_transform
 from l2sp.metrics import correct
+from l2sp.schema import TrainConfig
 
 __all__ = ["APPROACH", "DSTL"]
 
@@ -35,21 +35,25 @@ class DSTL:
     Args:
         cfg: the run.
         data_root: folder that holds the data set's folder.
-        start_file: file of the pre-trained weights, for the sources that read one.
+        start_files: of the pre-trained weights, by key (`weights`), for the sources that read one.
         device: where the network lies; batches are moved there.
 
     Raises:
         UserError: data or weights are missing or damaged.
     """
 
-    def __init__(self, cfg: TrainConfig, data_root: Path, start_file: Path | None, device: torch.device) -> None:
+    def __init__(
+        self, cfg: TrainConfig, data_root: Path, start_files: Mapping[str, Path], device: torch.device
+    ) -> None:
         self.metric = self.train_metric = "accuracy"
         self.lr_factors: Mapping[str, float] = {}
         self._cfg, self._protocol, self._device = cfg, cast(DSTLConfig, cfg.approach), device
-        data, data_digest = read_release(cfg, data_root, read)
+        data, data_digest = read_release(cfg.data, cfg.scale, data_root, read)
         self._splits = _splits(data, cfg)
         model = _network(cfg, len(data.classes))
-        start = load_start(cfg.weights.source, model, start_file, cfg.weights.sha256, head_prefixes(model))
+        start = load_start(
+            cfg.weights.source, model, start_files.get("weights"), cfg.weights.sha256, head_prefixes(model)
+        )
         report = apply_start(model, start) if start.tensors else "from scratch"
         self.model: nn.Module = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.start: Mapping[str, Tensor] = start.tensors
@@ -62,12 +66,12 @@ class DSTL:
     @staticmethod
     def data_digest(cfg: TrainConfig, data_root: Path) -> str:
         """What tells one data set from another: see `l2sp.data.labelled.digest`."""
-        return read_release(cfg, data_root, read)[1]
+        return read_release(cfg.data, cfg.scale, data_root, read)[1]
 
     @staticmethod
-    def outline(cfg: TrainConfig, classes: int) -> Outline:
+    def outline(cfg: TrainConfig) -> Outline:
         """The network with its head and, where it has one, its auxiliary head; an item is one image."""
-        protocol, model = cast(DSTLConfig, cfg.approach), _network(cfg, classes)
+        protocol, model = cast(DSTLConfig, cfg.approach), _network(cfg, official_classes(cfg))
         size = protocol.input_size
         images = torch.rand(2, 3, size, size)  # batch norm needs two values a channel
         prefixes = head_prefixes(model)

@@ -11,7 +11,9 @@ from omegaconf import MISSING
 from l2sp.approaches.config import ApproachConfig
 from l2sp.limits import Limit, at_least, each, one_of, pair, span, triple
 
-__all__ = ["LABELS", "LIMITS", "SCHEMA", "AugmentConfig", "EncNetConfig", "MultiScaleConfig", "NetworkConfig"]
+__all__ = [
+    "LABELS", "LIMITS", "SCHEMA", "SETS", "STARTS", "AugmentConfig", "EncNetConfig", "MultiScaleConfig", "NetworkConfig"
+]  # fmt: skip
 
 
 @dataclass
@@ -70,6 +72,8 @@ class EncNetConfig(ApproachConfig):
 
 SCHEMA = EncNetConfig
 LABELS = ("penalty", "pictures")
+SETS: tuple[str, ...] = ()
+STARTS: tuple[str, ...] = ()
 LIMITS: Mapping[str, Limit] = {
     "network.width": span(0, ends="(]"),
     "network.codes": at_least(1),

@@ -16,21 +16,19 @@ from l2sp.approaches.encnet.losses import pixel_loss, presence_loss
 from l2sp.approaches.encnet.multi_scale import Windows, scores
 from l2sp.approaches.encnet.network import EncNet, build_network
 from l2sp.approaches.encnet.pictures import sample_pictures
-from l2sp.approaches.release import read_release
-from l2sp.approaches.weights import Start, apply_start, load_start
-from l2sp.config import TrainConfig
+from l2sp.approaches.release import official_classes, read_release
+from l2sp.approaches.weights import CLASSIFIERS, apply_start, load_branch
 from l2sp.data.images import MapCache, Pair
 from l2sp.data.joint import ScaledCrop
-from l2sp.data.loader import CachedMaps, collate_maps, collate_single, eval_batches, steps_per_epoch, train_batches
+from l2sp.data.loader import CachedItems, collate_maps, collate_single, eval_batches, steps_per_epoch, train_batches
 from l2sp.data.segmentation import IGNORED, Maps, Segmentation, hold_out, read
 from l2sp.data.transforms import Normalize
-from l2sp.errors import UserError
 from l2sp.metrics import ConfusionMatrix
+from l2sp.schema import TrainConfig
 
 __all__ = ["APPROACH", "EncNetTask"]
 
 _HEADS = {"head": ("head.",), "aux": ("aux.",)}
-_CLASSIFIERS = ("fc.", "classifier.", "head.")  # of pre-trained files: no part of a backbone
 
 
 class EncNetTask:
@@ -42,22 +40,25 @@ class EncNetTask:
     Args:
         cfg: the run.
         data_root: folder that holds the data set's folder.
-        start_file: file of the pre-trained weights, for the sources that read one.
+        start_files: of the pre-trained weights, by key (`weights`), for the sources that read one.
         device: where the network lies; batches are moved there.
 
     Raises:
         UserError: data or weights are missing or damaged.
     """
 
-    def __init__(self, cfg: TrainConfig, data_root: Path, start_file: Path | None, device: torch.device) -> None:
+    def __init__(
+        self, cfg: TrainConfig, data_root: Path, start_files: Mapping[str, Path], device: torch.device
+    ) -> None:
         self.metric, self.train_metric = "mIoU", "mIoU_single"
         self._cfg, self._protocol, self._device = cfg, cast(EncNetConfig, cfg.approach), device
         self.lr_factors: Mapping[str, float] = _lr_factors(self._protocol)
-        data, data_digest = read_release(cfg, data_root, read)
+        data, data_digest = read_release(cfg.data, cfg.scale, data_root, read)
         self._data, self._parts = data, _parts(data, cfg)
         self._cache = MapCache(data.decode)
         model = _network(cfg, len(data.classes))
-        start = _start(model, cfg, start_file)
+        file = start_files.get("weights")
+        start = load_branch(cfg.weights.source, model.backbone, "backbone.", file, cfg.weights.sha256, CLASSIFIERS)
         report = apply_start(model, start) if start.tensors else "from scratch"
         self.model: nn.Module = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._net = model
@@ -73,12 +74,13 @@ class EncNetTask:
     @staticmethod
     def data_digest(cfg: TrainConfig, data_root: Path) -> str:
         """What tells one data set from another: see `l2sp.data.segmentation.digest`."""
-        return read_release(cfg, data_root, read)[1]
+        return read_release(cfg.data, cfg.scale, data_root, read)[1]
 
     @staticmethod
-    def outline(cfg: TrainConfig, classes: int) -> Outline:
+    def outline(cfg: TrainConfig) -> Outline:
         """The network with its two heads; items are one training crop and one image of PASCAL VOC's usual size."""
-        protocol, model = cast(EncNetConfig, cfg.approach), _network(cfg, classes)
+        protocol, classes = cast(EncNetConfig, cfg.approach), official_classes(cfg)
+        model = _network(cfg, classes)
         size = protocol.crop_size
         batch = torch.rand(1, 3, size, size), torch.randint(classes, (1, size, size))
         image = torch.randint(256, (3, 375, 500), dtype=torch.uint8)
@@ -94,7 +96,7 @@ class EncNetTask:
     def batches(self, first: int, last: int) -> Iterator[Pair]:
         """Images (N, 3, S, S) and maps (N, S, S) of the steps first..last-1."""
         cfg = self._cfg
-        items = CachedMaps(self._parts["train"], _augmentation(self._protocol), self._cache, cfg.seed)
+        items = CachedItems(self._parts["train"].keys, _augmentation(self._protocol), self._cache, cfg.seed)
         return train_batches(
             items, collate_maps, cfg.optim.batch_size, cfg.seed, first, last, workers=cfg.runtime.workers
         )
@@ -132,7 +134,7 @@ class EncNetTask:
     def _stored(self, maps: Maps) -> Iterator[Pair]:
         """The scenes of a part as they are stored, one by one."""
         cache = self._cache if maps is self._parts["train"] else MapCache(self._data.decode, limit_bytes=0)
-        items = CachedMaps(maps, _as_stored, cache)
+        items = CachedItems(maps.keys, _as_stored, cache)
         return eval_batches(items, collate_single, 1, workers=self._cfg.runtime.workers)
 
     def _classify(self, images: Tensor, scales: list[float], flip: bool) -> Tensor:
@@ -175,25 +177,6 @@ def _network(cfg: TrainConfig, classes: int) -> EncNet:
     if network.frozen_bn:
         freeze_statistics(model.backbone)
     return model
-
-
-def _start(model: EncNet, cfg: TrainConfig, start_file: Path | None) -> Start:
-    """The backbone's starting weights by the whole network's names: none, or all (protocol 1.11).
-
-    Raises:
-        UserError: the weights cannot be loaded, or a part of the backbone has none.
-    """
-    found = load_start(cfg.weights.source, model.backbone, start_file, cfg.weights.sha256, _CLASSIFIERS)
-    own = model.backbone.state_dict()
-    learnt = {name: tensor for name, tensor in own.items() if tensor.is_floating_point()}
-    lacking = [name for name, t in learnt.items() if name not in found.tensors or found.tensors[name].shape != t.shape]
-    if found.tensors and lacking:
-        raise UserError(
-            f"{found.origin}: has no fitting weights for {len(lacking)} of the backbone's {len(learnt)} tensors "
-            f"(first: {lacking[0]}); give those of the whole network"
-        )
-    tensors = {f"backbone.{name}": tensor for name, tensor in found.tensors.items() if name in own}
-    return Start(tensors, found.sha256, found.origin)
 
 
 def _lr_factors(protocol: EncNetConfig) -> dict[str, float]:
