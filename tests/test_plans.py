@@ -45,6 +45,17 @@ def test_tables_of_settings_have_the_paper_s(name: str, scale: str) -> None:
         assert ours == wanted
 
 
+@pytest.mark.parametrize("scale", ["mini", "paper"])
+def test_table_5_has_the_paper_s_settings_of_every_flow_set(scale: str) -> None:
+    printed = pd.read_csv(ROOT / "results" / "paper" / "table5.csv")
+    betas = {float(beta) for beta in printed.beta.dropna()}
+    planned = expand([load_plan("table5")], scale, 1)
+    for experiment in (f"segflow_{column}" for column in printed.columns if column.startswith(("monkaa", "driving"))):
+        own = {(p.cfg.reg.name, p.cfg.reg.alpha, p.cfg.reg.beta) for p in planned if p.cfg.experiment == experiment}
+        l2 = compose([f"experiment={experiment}", "reg=l2", f"scale={scale}"]).reg
+        assert own == {("l2_sp", 0.1, beta) for beta in betas} | {("l2", l2.alpha, l2.beta)}
+
+
 def test_camvid_has_table_4_s_settings() -> None:
     printed = pd.read_csv(ROOT / "results" / "paper" / "table4.csv")
     wanted = {(r.alpha, r.beta) for r in printed.itertuples() if r.reg == "L2-SP"}
@@ -55,7 +66,9 @@ def test_camvid_has_table_4_s_settings() -> None:
 def test_table_3_has_both_arms_of_every_experiment() -> None:
     planned = expand([load_plan("table3")], "paper", 1)
     files = (CONFIGS / "experiment").glob("*.yaml")
-    experiments = [path.stem for path in files if "paper: null" not in path.read_text()]
+    texts = {path.stem: path.read_text() for path in files}
+    experiments = [name for name, text in texts.items() if "row: {table: 3" in text and "paper: null" not in text]
+    assert len(experiments) == 12
     found = {(p.cfg.experiment, p.cfg.reg.name) for p in planned if p.cfg.paper is not None}
     assert found == set(itertools.product(experiments, ["l2", "l2_sp"]))
 
@@ -65,7 +78,9 @@ def test_reproduction_shares_what_tables_share() -> None:
     together = expand(reproduction("mini"), "mini", 3)
     assert len(together) < apart
     sources = sources_of([p.cfg for p in together])
-    assert {s.cfg.experiment for s in sources} == {"source/dstl", "source/encnet50", "source/encnet101"}
+    assert {s.cfg.experiment for s in sources} == {
+        "source/dstl", "source/encnet50", "source/encnet101", "source/segflow", "source/flownet"
+    }  # fmt: skip
     assert all(s.cfg.row is None for s in sources)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from difflib import get_close_matches
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -14,6 +14,7 @@ __all__ = ["create"]
 
 # timm is imported where it is used: it takes seconds, and a sweep is hundreds of runs.
 
+_ORIGINAL = "_caffe"
 _STAGES = (64, 128, 256, 512)  # channels of a ResNet's stages before the bottleneck's expansion
 
 
@@ -21,7 +22,8 @@ def create(name: str, width: float = 1.0, more_names: tuple[str, ...] = (), **op
     """A network of timm with new weights, drawn from torch's global generator.
 
     Args:
-        name: a name of timm, without a tag.
+        name: a name of timm, without a tag; of a ResNet of bottlenecks also with `_caffe` after it: the original of
+            2015, whose stages halve the map in their first 1x1 convolution.
         width: factor of all channel counts in (0, 1]; other than 1 for ResNets only.
         more_names: names that the caller knows beside timm's, for the hint at a misspelt one.
         options: for `timm.create_model`, such as `num_classes`, or `features_only` and `output_stride`.
@@ -31,6 +33,8 @@ def create(name: str, width: float = 1.0, more_names: tuple[str, ...] = (), **op
     """
     import timm
 
+    original = name.endswith(_ORIGINAL)
+    name = name.removesuffix(_ORIGINAL)
     if "/" in name or ":" in name or not timm.is_model(name):
         near = get_close_matches(name, [*more_names, *timm.list_models()], n=5, cutoff=0.5)
         hint = f"nearest: {', '.join(near)}" if near else "python -c 'import timm; print(timm.list_models())'"
@@ -42,6 +46,21 @@ def create(name: str, width: float = 1.0, more_names: tuple[str, ...] = (), **op
     except (AssertionError, AttributeError, NotImplementedError, RuntimeError, TypeError, ValueError) as error:
         raise UserError(f"network: timm cannot build {name!r} so: {error}") from error
     assert isinstance(model, nn.Module)
+    return _as_original(model, name) if original else model
+
+
+def _as_original(model: nn.Module, name: str) -> nn.Module:
+    """A ResNet as it was first published, in Caffe; weights have the same names and shapes as timm's (protocol 2.3).
+
+    The first pooling has no padding and takes in the last rows and columns that it only half covers.
+    """
+    blocks = [part for path, part in model.named_modules() if path.endswith(".0") and hasattr(part, "conv3")]
+    if not (name.startswith("resnet") and blocks and hasattr(model, "maxpool")):
+        raise UserError(f"network: {name}{_ORIGINAL}: only ResNets of bottlenecks, such as resnet101, have an original")
+    for block in blocks:
+        first, second = cast(Any, block).conv1, cast(Any, block).conv2
+        first.stride, second.stride = second.stride, (1, 1)
+    model.maxpool = nn.MaxPool2d(3, stride=2, padding=0, ceil_mode=True)
     return model
 
 

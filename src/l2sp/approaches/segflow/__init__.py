@@ -1,0 +1,1 @@
+"""SegFlow: video object segmentation and optical flow by two branches that exchange features."""

@@ -1,0 +1,122 @@
+"""The metrics of SegFlow's two tasks at the frames' own resolution, and samples to look at (protocol 2.8, 2.9)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import cast
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from l2sp.approaches.base import Evaluation
+from l2sp.approaches.segflow.config import SegFlowConfig
+from l2sp.approaches.segflow.network import SegFlow
+from l2sp.approaches.segflow.pictures import flow_pictures, mask_pictures
+from l2sp.data.images import MomentCache, Pair
+from l2sp.data.loader import CachedItems, collate_single, eval_batches
+from l2sp.data.moving import resize_flow, resize_frames
+from l2sp.data.video import Pairs
+from l2sp.metrics import EndPointError, RegionSimilarity
+from l2sp.schema import TrainConfig
+
+__all__ = ["evaluate_flow", "evaluate_masks"]
+
+
+def evaluate_masks(net: SegFlow, pairs: Pairs, cache: MomentCache, cfg: TrainConfig, shown: bool) -> Evaluation:
+    """DAVIS's J, as `IoU`, of the object's pixels: the higher of both scores; each sequence's in the log.
+
+    Args:
+        net: in evaluation mode.
+        pairs: whole sequences, in order of time.
+        cache: decodes them.
+        cfg: the run.
+        shown: whether samples are kept.
+    """
+    similarity, pictures = RegionSimilarity(), _Album(pairs, cfg, shown)
+    size = _input_size(cfg)
+    for index, frames, truth in _items(pairs, cache, cfg):
+        logits = net(_scaled(net, frames, size), flow=False).mask
+        native = F.interpolate(logits, frames.shape[-2:], mode="bilinear", align_corners=False)
+        prediction = native[0].argmax(0).cpu()
+        similarity.update(pairs.sequences[index], prediction, truth)
+        for name in pictures.names(index):
+            pictures.files |= mask_pictures(name, frames[0], truth, prediction)
+    log = {"IoU_by_sequence": similarity.by_sequence()}
+    return Evaluation({"IoU": similarity.value()}, len(pairs), log, pictures.files)
+
+
+def evaluate_flow(
+    net: SegFlow, started: SegFlow | None, pairs: Pairs, cache: MomentCache, cfg: TrainConfig, shown: bool
+) -> Evaluation:
+    """End-point errors in pixels: `EPE` at the frames' own resolution, `EPE_input` at the network's.
+
+    Beside it `EPE_branch`, of what the flow branch predicts by itself, `EPE_zero`, of no motion anywhere, and
+    `EPE_start`, of the pre-trained flow branch `started` alone, where there is one. Arguments as of `evaluate_masks`.
+    """
+    names = ["EPE", "EPE_input", "EPE_branch", "EPE_zero", *(["EPE_start"] if started is not None else [])]
+    errors, pictures = {name: EndPointError() for name in names}, _Album(pairs, cfg, shown)
+    size = _input_size(cfg)
+    for index, frames, truth in _items(pairs, cache, cfg):
+        scaled, native = _scaled(net, frames, size), (frames.shape[-2], frames.shape[-1])
+        out = net(scaled, mask=False)
+        flow = out.flow[0]
+        found = resize_flow(flow, native).cpu()
+        errors["EPE"].update(found, truth)
+        errors["EPE_input"].update(flow.cpu(), _truth_at(truth, size))
+        errors["EPE_branch"].update(resize_flow(net.own_flow(out.flows, size)[0], native).cpu(), truth)
+        errors["EPE_zero"].update(torch.zeros_like(found), truth)
+        if started is not None:
+            errors["EPE_start"].update(resize_flow(started(scaled).flow[0], native).cpu(), truth)
+        for name in pictures.names(index):
+            pictures.files |= flow_pictures(name, frames[0], truth, found)
+    return Evaluation({name: error.value() for name, error in errors.items()}, len(pairs), {}, pictures.files)
+
+
+class _Album:
+    """Which items are kept to look at: some, evenly spread, and the first frames of the middle clip."""
+
+    def __init__(self, pairs: Pairs, cfg: TrainConfig, shown: bool) -> None:
+        protocol = cast(SegFlowConfig, cfg.approach)
+        self.files: dict[str, bytes] = {}
+        count, wanted = len(pairs), protocol.pictures if shown else 0
+        self._spread = {int((place + 0.5) * count / wanted) for place in range(min(wanted, count))}
+        middle = pairs.clips[len(pairs.clips) // 2]
+        clip = [index for index, name in enumerate(pairs.sequences) if name == middle]
+        self._clip = {index: place for place, index in enumerate(clip[: protocol.animation if shown else 0])}
+
+    def names(self, index: int) -> list[str]:
+        """Beginnings of the names of an item's files; none for most."""
+        found = [str(index)] if index in self._spread else []
+        return found + ([f"clip{self._clip[index]:02d}"] if index in self._clip else [])
+
+
+def _items(pairs: Pairs, cache: MomentCache, cfg: TrainConfig) -> Iterator[tuple[int, Tensor, Tensor]]:
+    """Number, frames uint8 (2, 3, H, W) and truth of each item, as stored; what is seen once is not kept."""
+    once = MomentCache(cache.decode, limit_bytes=0)
+    items = CachedItems(pairs.keys, _as_stored, once)
+    for index, (frames, truth) in enumerate(eval_batches(items, collate_single, 1, workers=cfg.runtime.workers)):
+        yield index, frames, truth
+
+
+def _as_stored(moment: Pair) -> Pair:
+    return moment
+
+
+def _scaled(net: SegFlow, frames: Tensor, size: tuple[int, int]) -> Tensor:
+    """The network's input (1, 2, 3, h, w) on its device."""
+    return resize_frames(frames, size)[None].to(net.mean.device)
+
+
+def _truth_at(truth: Tensor, size: tuple[int, int]) -> Tensor:
+    """A field (3, H, W) at another size: vectors of the nearest pixels, rescaled."""
+    if truth.shape[-2:] == size:
+        return truth
+    resized = F.interpolate(truth[None], size, mode="nearest-exact")[0]
+    resized[:2] *= truth.new_tensor([size[1] / truth.shape[-1], size[0] / truth.shape[-2]])[:, None, None]
+    return resized
+
+
+def _input_size(cfg: TrainConfig) -> tuple[int, int]:
+    height, width = cast(SegFlowConfig, cfg.approach).input_size
+    return height, width

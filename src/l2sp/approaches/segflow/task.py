@@ -1,0 +1,277 @@
+"""SegFlow as the training loop sees it: two tasks that take turns, from two pre-trained branches (protocol 2)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from l2sp.approaches.base import Evaluation, Outline
+from l2sp.approaches.release import read_release
+from l2sp.approaches.segflow.config import PARTS, PhaseConfig, SegFlowConfig
+from l2sp.approaches.segflow.evaluation import evaluate_flow, evaluate_masks
+from l2sp.approaches.segflow.flownet import FlowNetS
+from l2sp.approaches.segflow.losses import flow_loss, mask_loss
+from l2sp.approaches.segflow.network import SegFlow, Wiring, segmentation_branch
+from l2sp.approaches.segflow.turns import Turns
+from l2sp.approaches.weights import CLASSIFIERS, Start, apply_start, load_branch
+from l2sp.config import sets_of
+from l2sp.data.images import MomentCache, Pair
+from l2sp.data.labelled import combined
+from l2sp.data.loader import CachedItems, collate_moments, train_batches
+from l2sp.data.moving import MovingTransform
+from l2sp.data.segmentation import IGNORED
+from l2sp.data.video import Pairs, Video, hold_out, read
+from l2sp.errors import UserError
+from l2sp.schema import TrainConfig
+
+__all__ = ["APPROACH", "SegFlowTask"]
+
+Batch = tuple[int, Tensor, Tensor]
+_HEADS = {"segmentation_head": ("segmentation_head.",), "flow_head": ("flow_head.",)}
+_KINDS = {"segmentation": "mask", "flow": "flow"}  # what a task's data tells
+
+
+@dataclass(frozen=True)
+class _Material:
+    """One data set of a run: what it trains on, and its decoded items."""
+
+    video: Video
+    train: Pairs
+    cache: MomentCache
+
+
+class SegFlowTask:
+    """Networks, data, losses and metrics of one SegFlow run.
+
+    The phases of the configuration take turns; in each the parts that it does not name are left as they are, without a
+    gradient. The table's metric is that of the target set (`data`): DAVIS's J, printed as IoU, or the end-point error.
+
+    Args:
+        cfg: the run.
+        data_root: folder that holds the data sets' folders.
+        start_files: of the pre-trained weights, by key (`weights`: segmentation branch, `flow_weights`: flow branch),
+            for the sources that read one.
+        device: where the network lies; batches are moved there.
+
+    Raises:
+        UserError: data or weights are missing or damaged, or the phases do not fit the data or the network.
+    """
+
+    def __init__(
+        self, cfg: TrainConfig, data_root: Path, start_files: Mapping[str, Path], device: torch.device
+    ) -> None:
+        self._cfg, self._protocol, self._device = cfg, cast(SegFlowConfig, cfg.approach), device
+        found = _read(cfg, data_root)
+        target = found["data"][0]
+        self.metric = self.train_metric = "IoU" if target.kind == "mask" else "EPE"
+        self._parts = _parts(target, cfg)
+        self._sets = {
+            key: _Material(video, self._parts["train"] if key == "data" else video.train, MomentCache(video.decode))
+            for key, (video, _) in found.items()
+        }
+        self._net = _network(cfg)
+        self._phases = [_checked(phase, self._net, self._sets) for phase in self._protocol.phases]
+        self._turns = Turns([phase.steps for phase in self._phases])
+        starts = _starts(self._net, cfg, start_files)
+        reports = {key: str(apply_start(self._net, start)) for key, start in starts.items() if start.tensors}
+        self.model: nn.Module = self._net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.start: Mapping[str, Tensor] = {name: t for start in starts.values() for name, t in start.tensors.items()}
+        self.steps_per_epoch = self._turns.round
+        self.lr_factors: Mapping[str, float] = _lr_factors(self._protocol)
+        self.notes = {
+            "data": combined([digest for _, digest in found.values()]),
+            "images": {name: len(pairs) for name, pairs in self._parts.items()},
+            "clips": {name: len(pairs.clips) for name, pairs in self._parts.items()},
+            "start": {
+                key: {"origin": start.origin, "sha256": start.sha256, "report": reports.get(key, "from scratch")}
+                for key, start in starts.items()
+            },
+        }
+
+    @staticmethod
+    def data_digest(cfg: TrainConfig, data_root: Path) -> str:
+        """What tells the data of one run from another's: of all its data sets together."""
+        return combined([digest for _, digest in _read(cfg, data_root).values()])
+
+    @staticmethod
+    def outline(cfg: TrainConfig) -> Outline:
+        """The branches and heads; items are one pair of frames of the first phase, as trained on and as tested."""
+        protocol, net = cast(SegFlowConfig, cfg.approach), _network(cfg)
+        height, width = protocol.input_size
+        frames = torch.rand(1, 2, 3, height, width)
+        phase, wanted = protocol.phases[0], _KINDS[protocol.phases[0].task]
+        truth = torch.zeros(1, height, width) if wanted == "mask" else torch.ones(1, 3, height, width)
+        parts = [part for part in PARTS if getattr(net, part) is not None]
+        return Outline(
+            net,
+            {part: _HEADS[part] for part in parts if part in _HEADS},
+            _lr_factors(protocol),
+            lambda: _loss(net, phase, frames, truth, protocol),
+            lambda: net(frames),
+            f"one pair of frames of {height}x{width} in the {phase.task} phase, one pair for both tasks in the test",
+        )
+
+    def batches(self, first: int, last: int) -> Iterator[Batch]:
+        """Number of the phase, frames (N, 2, 3, H, W) and truths of the steps first..last-1."""
+        feeds = [self._feed(number, first, last) for number in range(len(self._phases))]
+        for step in range(first, last):
+            number = self._turns.phase(step)
+            frames, truth = next(feeds[number])
+            yield number, frames, truth
+
+    def _feed(self, number: int, first: int, last: int) -> Iterator[Pair]:
+        """The batches of one phase that lie in the steps first..last-1 of all."""
+        cfg, material = self._cfg, self._sets[self._phases[number].data]
+        items = CachedItems(material.train.keys, _augmentation(self._protocol), material.cache, cfg.seed)
+        span = self._turns.done(first, number), self._turns.done(last, number)
+        return train_batches(items, collate_moments, cfg.optim.batch_size, cfg.seed, *span, workers=cfg.runtime.workers)
+
+    def loss(self, batch: Batch) -> Tensor:
+        """The loss of the batch's phase, with a graph to the parts that learn in it."""
+        number, frames, truth = batch
+        frames, truth = (t.to(self._device, non_blocking=True) for t in (frames, truth))
+        return _loss(self._net, self._phases[number], frames, truth, self._protocol)
+
+    @torch.inference_mode()
+    def evaluate(self, split: str) -> Evaluation:
+        """DAVIS's J (`IoU`), or end-point errors in pixels; of the training part, every `fit_clips`-th clip."""
+        material, pairs = self._sets["data"], self._parts[split]
+        if split == "train":
+            wanted = set(pairs.clips[:: self._protocol.fit_clips])
+            pairs = pairs.select(i for i, name in enumerate(pairs.sequences) if name in wanted)
+        self._net.eval()
+        if material.video.kind == "mask":
+            return evaluate_masks(self._net, pairs, material.cache, self._cfg, shown=split != "train")
+        return evaluate_flow(self._net, self._as_started(), pairs, material.cache, self._cfg, shown=split != "train")
+
+    def _as_started(self) -> SegFlow | None:
+        """The flow branch alone with its starting weights; None where it starts from scratch."""
+        weights = {name: tensor for name, tensor in self.start.items() if name.startswith("flow.")}
+        if not weights:
+            return None
+        alone = SegFlow(None, FlowNetS(self._protocol.network.flow_width), self._net.wiring)
+        alone.load_state_dict(weights)
+        return alone.to(self._device).eval()
+
+
+def _read(cfg: TrainConfig, data_root: Path) -> dict[str, tuple[Video, str]]:
+    """The data sets of a run with their digests, by key of `sets_of`."""
+    return {key: read_release(data, cfg.scale, data_root, read) for key, data in sets_of(cfg).items()}
+
+
+def _parts(video: Video, cfg: TrainConfig) -> dict[str, Pairs]:
+    if cfg.evaluate.split == "test":
+        return {"train": video.train, "test": video.test}
+    kept, held_out = hold_out(video.train, cfg.evaluate.hold_out, seed=0)
+    return {"train": kept, "val": held_out}
+
+
+def _checked(phase: PhaseConfig, net: SegFlow, sets: Mapping[str, _Material]) -> PhaseConfig:
+    """A phase that its network and its data fit.
+
+    Raises:
+        UserError: they do not.
+    """
+    if phase.data not in sets:
+        raise UserError(f"approach.phases: the {phase.task} phase needs approach.{phase.data}, a data set")
+    kind = sets[phase.data].video.kind
+    if kind != _KINDS[phase.task]:
+        raise UserError(
+            f"approach.phases: {phase.task} cannot be trained on {sets[phase.data].video.name}, a set of {kind}s"
+        )
+    lacking = [part for part in phase.trains if getattr(net, part) is None]
+    if lacking:
+        raise UserError(f"approach.phases: this network has no {' and no '.join(lacking)} to train")
+    return phase
+
+
+def _augmentation(protocol: SegFlowConfig) -> MovingTransform:
+    augment, (height, width) = protocol.augment, protocol.input_size
+    return MovingTransform(
+        (height, width), scale=augment.scale, shift=augment.shift, rotation=augment.rotation, flip=augment.flip
+    )
+
+
+def _network(cfg: TrainConfig) -> SegFlow:
+    """The run's network, with weights drawn from its seed.
+
+    Raises:
+        UserError: it has no branch at all, or one that cannot be built.
+    """
+    protocol = cast(SegFlowConfig, cfg.approach)
+    network = protocol.network
+    if network.segmentation is None and not network.flow:
+        raise UserError("approach.network: give a segmentation backbone, flow: true, or both")
+    torch.manual_seed(cfg.seed)
+    segmentation = None
+    if network.segmentation is not None:
+        segmentation = segmentation_branch(network.segmentation, network.width, network.frozen_bn)
+    flow = FlowNetS(network.flow_width) if network.flow else None
+    wiring = Wiring(
+        _three(network.factors),
+        network.flow_factor,
+        network.flow_unit,
+        _three(protocol.mean),
+        _three(protocol.std),
+        network.flow_std,
+        network.flow_output == "residual",
+    )
+    return SegFlow(segmentation, flow, wiring)
+
+
+def _three(values: Sequence[float]) -> tuple[float, float, float]:
+    first, second, third = values
+    return first, second, third
+
+
+def _starts(net: SegFlow, cfg: TrainConfig, files: Mapping[str, Path]) -> dict[str, Start]:
+    """The starting weights of the branches that there are, by key of `starts_of` (protocol 2.11)."""
+    protocol, starts = cast(SegFlowConfig, cfg.approach), {}
+    if net.segmentation is not None:
+        own = cfg.weights
+        starts["weights"] = load_branch(
+            own.source, net.segmentation, "segmentation.", files.get("weights"), own.sha256, CLASSIFIERS
+        )
+    if net.flow is not None and protocol.flow_weights is not None:
+        own = protocol.flow_weights
+        holder = nn.ModuleDict({"flow": net.flow})  # its files have the whole network's names
+        starts["flow_weights"] = load_branch(own.source, holder, "", files.get("flow_weights"), own.sha256)
+    return starts
+
+
+def _lr_factors(protocol: SegFlowConfig) -> dict[str, float]:
+    """By the beginnings of names, the longer before the shorter ones."""
+    own = protocol.lr_factors
+    heads = {"segmentation_head": own.segmentation_head, "flow_head": own.flow_head}
+    biases = {
+        f"{head}.{score}.bias": factor * own.head_bias
+        for head, factor in heads.items()
+        for score in ("score3", "score4", "score5")
+        if (head, score) != ("segmentation_head", "score5")  # the one that was released without
+    }
+    parts = {"segmentation": own.segmentation, "flow": own.flow, **heads}
+    return biases | {f"{part}.": factor for part, factor in parts.items()}
+
+
+def _loss(net: SegFlow, phase: PhaseConfig, frames: Tensor, truth: Tensor, protocol: SegFlowConfig) -> Tensor:
+    """The loss of a phase; afterwards exactly the parts that learn in it can have gradients."""
+    for part in PARTS:
+        module = getattr(net, part)
+        if module is not None:
+            module.requires_grad_(part in phase.trains)
+    frozen = [part for part in PARTS if part not in phase.trains]
+    masks = phase.task == "segmentation"
+    weights = protocol.flow_loss
+    out = net(frames, frozen, mask=masks, flow=not masks and weights.final > 0)
+    if masks:
+        return mask_loss(out.mask, truth, IGNORED, summed=protocol.mask_loss == "sum", balanced=protocol.balanced)
+    seen = net.flow_input(frames.shape[-2:])
+    return flow_loss(out.flow, out.flows, truth, seen, weights.final, list(weights.scales))
+
+
+APPROACH = SegFlowTask
