@@ -28,8 +28,9 @@ def test_every_parameter_is_in_one_part_one_set_and_one_group(experiment: str) -
     assert total == sum(count for part, count in found["parameters"].items() if part != "all")
     assert total == sum(found["penalised"][name] for name in ("shared", "new", "exempt"))
     assert total == sum(group["scalars"] for group in found["groups"])
-    assert found["penalised"]["shared"] == found["weights"]["backbone"]
-    assert found["penalised"]["new"] == found["weights"]["all"] - found["weights"]["backbone"]
+    old = sum(count for part, count in found["weights"].items() if part in ("backbone", "segmentation", "flow"))
+    assert found["penalised"]["shared"] == old
+    assert found["penalised"]["new"] == found["weights"]["all"] - old
 
 
 def test_published_counts_and_rates_of_encnet() -> None:
@@ -40,6 +41,18 @@ def test_published_counts_and_rates_of_encnet() -> None:
     rates = {(group["name"], group["lr"]) for group in found["groups"]}
     assert rates == {("shared", 0.001), ("new", 0.01), ("exempt", 0.001), ("exempt", 0.01)}
     assert {group["decay"] for group in found["groups"] if group["name"] == "exempt"} == {0.0}
+
+
+def test_published_counts_and_rates_of_segflow() -> None:
+    found = describe(compose(["experiment=segflow_davis", "scale=paper", "reg=l2_sp"]), step=False)
+    parts = {"segmentation": 42_500_160, "flow": 38_676_514, "segmentation_head": 9_874, "flow_head": 9_874}
+    assert found["parameters"] == {**parts, "all": sum(parts.values())}
+    assert found["penalised"]["new"] == 2 * 2 * (2818 + 1410 + 706)
+    alone = describe(compose(["experiment=segflow_star_davis", "scale=paper", "reg=l2_sp"]), step=False)
+    assert alone["parameters"] == {"segmentation": 42_500_160, "segmentation_head": 7_174, "all": 42_507_334}
+    rate = 1e-9 * 480 * 854  # released, on a sum over the pixels
+    factors = {(group["name"], round(group["lr"] / rate, 4)) for group in found["groups"]}
+    assert factors == {("shared", 0.1), ("shared", 1), ("new", 1), ("exempt", 0.1), ("exempt", 1), ("exempt", 2)}
 
 
 def test_step_measures_and_text_is_yaml() -> None:

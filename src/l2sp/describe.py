@@ -47,9 +47,10 @@ def describe(cfg: TrainConfig, step: bool) -> dict[str, Any]:
 
 def _parts(found: Outline, kinds: Any) -> dict[str, int]:
     """Numbers of scalars in each part: of all parameters, or of the weights of some kinds of layers."""
-    counts = dict.fromkeys(["backbone", *found.new], 0)
+    named = {**found.branches, **found.new}
+    counts = dict.fromkeys([*(found.branches or ["backbone"]), *found.new], 0)
     for name, parameter in _parameters(found.model, kinds):
-        part = next((part for part, prefixes in found.new.items() if name.startswith(prefixes)), "backbone")
+        part = next((part for part, prefixes in named.items() if name.startswith(prefixes)), "backbone")
         counts[part] += parameter.numel()
     return {**counts, "all": sum(counts.values())}
 

@@ -33,9 +33,10 @@ class Evaluation:
 class Outline:
     """A network as the protocol sizes it, with new weights and without any data: what can be known beforehand.
 
-    `new`: the parts that fine-tuning adds to the pre-trained backbone, with the beginnings of their parameters'
-    names. `loss`: training loss of one random item. `evaluate`: one random test item by the full protocol.
-    `items`: what these items are, in words.
+    `new`: the parts that fine-tuning adds to what is pre-trained, with the beginnings of their parameters' names;
+    `branches`: those that are pre-trained, where there are several; else all of it is the backbone.
+    `loss`: training loss of one random item. `evaluate`: one random test item by the full protocol. `items`: what
+    these items are, in words.
     """
 
     model: nn.Module
@@ -44,6 +45,7 @@ class Outline:
     loss: Callable[[], Tensor]
     evaluate: Callable[[], Any]
     items: str
+    branches: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 class Approach(Protocol):

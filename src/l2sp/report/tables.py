@@ -73,7 +73,7 @@ def table3(rows: Sequence[Row], paper: Paper, scale: str) -> Table:
     for pair in all_pairs:
         row, c = pair.row, pair.comparison
         ours = [arm(_summary(pair.l2), row.unit), arm(_summary(pair.l2_sp), row.unit)]
-        printed = [row.number, row.approach, row.target, row.task, row.metric, row.l2, row.l2_sp]
+        printed = [row.number, captions.marked(row.approach), row.target, row.task, row.metric, row.l2, row.l2_sp]
         tail = [difference(c, row.unit), measured_interval(c, row.unit), c.verdict or DASH]
         table.add([text or DASH for text in printed] + ours + tail, _record3(pair, scale))
     table.summary = _summary_lines(all_pairs)

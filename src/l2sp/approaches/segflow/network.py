@@ -35,8 +35,8 @@ class Output(NamedTuple):
 
 @dataclass(frozen=True)
 class Wiring:
-    """`factors`: fixed, of the segmentation features at strides 8, 16 and 32 where the heads read them; `flow_factor`: of
-    the flow features there.
+    """Fixed, where the heads read them: `factors` of the segmentation features at strides 8, 16 and 32, `flow_factor`
+    of the flow features.
 
     `flow_unit`: pixels in the unit of the flow head's scores. `mean`, `std`: of the frames' channels on [0, 1], for
     the segmentation branch; the flow branch gets (frame - mean) / `flow_std`. `residual`: the flow is what the flow

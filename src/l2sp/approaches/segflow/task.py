@@ -114,6 +114,7 @@ class SegFlowTask:
             lambda: _loss(net, phase, frames, truth, protocol),
             lambda: net(frames),
             f"one pair of frames of {height}x{width} in the {phase.task} phase, one pair for both tasks in the test",
+            {part: (f"{part}.",) for part in parts if part not in _HEADS},
         )
 
     def batches(self, first: int, last: int) -> Iterator[Batch]:

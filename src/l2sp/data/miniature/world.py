@@ -100,7 +100,9 @@ def check_world(root: Path, recipe: PartRecipe | None = None, *, verify: bool = 
             raise _damaged(root, name)
     images = sum(name.endswith(_ITEMS) for _, _, names in os.walk(root) for name in names)
     if images != sum(name.endswith(_ITEMS) for _, name in rows):
-        raise UserError(f"{root}: images or flows were added to the miniature world; delete the folder and build it again")
+        raise UserError(
+            f"{root}: images or flows were added to the miniature world; delete the folder and build it again"
+        )
 
 
 def _intact(path: Path, size: int, digest: str | None) -> bool:
