@@ -30,6 +30,7 @@ PLAIN = Wiring(
     flow_unit=1.0,
     mean=(0.5, 0.4, 0.3),
     std=(0.2, 0.25, 0.3),
+    flow_mean=(0.5, 0.4, 0.3),
     flow_std=1.0,
     residual=False,
 )

@@ -30,7 +30,7 @@ class NetworkConfig:
     `flow_width` scales its channels. Fixed, where the heads read them: `factors` of the segmentation features at
     strides 8, 16 and 32, and `flow_factor` of the flow features.
     `flow_unit`: pixels in the unit of the flow head's scores. `flow_output`: `head`, its scores alone, or `residual`,
-    those and the flow branch's own prediction. `flow_std`: the flow branch sees (frame - mean) / it.
+    those and the flow branch's own prediction. The flow branch sees (frame - `flow_mean`) / `flow_std`.
     `frozen_bn`: batch norms normalise by the pre-trained statistics in training too.
     """
 
@@ -42,6 +42,7 @@ class NetworkConfig:
     flow_factor: float = MISSING
     flow_unit: float = MISSING
     flow_output: str = MISSING
+    flow_mean: list[float] = MISSING
     flow_std: float = MISSING
     frozen_bn: bool = MISSING
 
@@ -104,9 +105,9 @@ class SegFlowConfig(ApproachConfig):
     """`phases` take turns; an epoch of SegFlow is one round of them. `input_size`: height and width of all frames.
 
     `partner`: the other data set of the phases. `weights` are the segmentation branch's, `flow_weights` the flow
-    branch's. `mean` and `std` per channel on [0, 1]. `mask_loss`: mean over pixels, or their sum; `balanced`: each
-    class weighs the share of the pixels that are not its own. `fit_clips`: every how many-th training clip is
-    evaluated to see the fit. `pictures`: test items kept with their predictions; `animation`: frames of one clip.
+    branch's. `mean` and `std` per channel on [0, 1], for the segmentation branch. `mask_loss`: mean over pixels, or
+    their sum; `balanced`: each class weighs the share of the pixels that are not its own. `fit_clips`: every how
+    many-th training clip is evaluated to see the fit. `pictures`: test items kept with their predictions; `animation`: frames of one clip.
     """
 
     network: NetworkConfig = MISSING
@@ -150,6 +151,7 @@ LIMITS: Mapping[str, Limit] = {
     "network.flow_factor": span(0, ends="(]"),
     "network.flow_unit": span(0, ends="(]"),
     "network.flow_output": one_of("head", "residual"),
+    "network.flow_mean": triple(-math.inf),
     "network.flow_std": span(0, ends="(]"),
     "partner.part": one_of("objects", "scenes", "views", "clips"),
     "turn.segmentation": at_least(1),

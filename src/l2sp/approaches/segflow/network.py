@@ -39,8 +39,8 @@ class Wiring:
     of the flow features.
 
     `flow_unit`: pixels in the unit of the flow head's scores. `mean`, `std`: of the frames' channels on [0, 1], for
-    the segmentation branch; the flow branch gets (frame - mean) / `flow_std`. `residual`: the flow is what the flow
-    branch predicts and the head's scores, not these alone.
+    the segmentation branch; the flow branch gets (frame - `flow_mean`) / `flow_std`. `residual`: the flow is what the
+    flow branch predicts and the head's scores, not these alone.
     """
 
     factors: tuple[float, float, float]
@@ -48,6 +48,7 @@ class Wiring:
     flow_unit: float
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
+    flow_mean: tuple[float, float, float]
     flow_std: float
     residual: bool
 
@@ -111,11 +112,11 @@ class SegFlow(nn.Module):
     def __init__(self, segmentation: nn.Module | None, flow: FlowNetS | None, wiring: Wiring) -> None:
         super().__init__()
         self.wiring = wiring
-        mean, std = (torch.tensor(values)[:, None, None] for values in (wiring.mean, wiring.std))
         self.mean: Tensor
         self.std: Tensor
-        self.register_buffer("mean", mean, persistent=False)
-        self.register_buffer("std", std, persistent=False)
+        self.flow_mean: Tensor
+        for name, values in (("mean", wiring.mean), ("std", wiring.std), ("flow_mean", wiring.flow_mean)):
+            self.register_buffer(name, torch.tensor(values)[:, None, None], persistent=False)
         self.segmentation, self.flow = segmentation, flow
         self.segmentation_head: FCNHead | None = None
         self.flow_head: FCNHead | None = None
@@ -177,7 +178,7 @@ class SegFlow(nn.Module):
         if self.flow is None:
             return None
         with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen):
-            pair = ((frames - self.mean) / self.wiring.flow_std).flatten(1, 2)
+            pair = ((frames - self.flow_mean) / self.wiring.flow_std).flatten(1, 2)
             size = self.flow_input(frames.shape[-2:])
             if pair.shape[-2:] != size:
                 pair = F.interpolate(pair, size, mode="bilinear", align_corners=False)

@@ -219,6 +219,7 @@ def _network(cfg: TrainConfig) -> SegFlow:
         network.flow_unit,
         _three(protocol.mean),
         _three(protocol.std),
+        _three(network.flow_mean),
         network.flow_std,
         network.flow_output == "residual",
     )
