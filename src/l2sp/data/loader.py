@@ -18,7 +18,7 @@ from l2sp.errors import UserError
 
 __all__ = [
     "Batch", "CachedImages", "CachedItems", "Items", "StepSampler", "collate_labels", "collate_maps", "collate_moments",
-    "collate_single", "eval_batches", "steps_per_epoch", "train_batches",
+    "collate_single", "equal_sizes", "eval_batches", "steps_per_epoch", "train_batches",
 ]  # fmt: skip
 
 Batch = tuple[Tensor, Tensor]
@@ -167,13 +167,29 @@ def collate_maps(items: Sequence[Pair]) -> Batch:
 
 def collate_moments(items: Sequence[Pair]) -> Batch:
     """Frames (2, 3, H, W) and truths (..., H, W), all of one size, to (N, 2, 3, H, W) and (N, ..., H, W)."""
-    return torch.stack([frames for frames, _ in items]), torch.stack([truth for _, truth in items])
+    return _paired(items)
 
 
 def collate_single(items: Sequence[Pair]) -> Batch:
     """The only item of its batch, as it is: no dimension for the batch, no change of type."""
     (item,) = items
     return item
+
+
+def equal_sizes(items: Iterable[Pair], limit: int) -> Iterator[tuple[int, Tensor, Tensor]]:
+    """Stack runs of at most `limit` neighbours of one size: number of the first, images or frames, truths."""
+    first, run = 0, list[Pair]()
+    for item in items:
+        if run and (len(run) == limit or item[0].shape != run[0][0].shape):
+            yield first, *_paired(run)
+            first, run = first + len(run), []
+        run.append(item)
+    if run:
+        yield first, *_paired(run)
+
+
+def _paired(items: Sequence[Pair]) -> Pair:
+    return torch.stack([image for image, _ in items]), torch.stack([truth for _, truth in items])
 
 
 def _stacked(images: list[Tensor]) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -20,7 +20,15 @@ from l2sp.approaches.release import official_classes, read_release
 from l2sp.approaches.weights import CLASSIFIERS, apply_start, load_branch
 from l2sp.data.images import MapCache, Pair
 from l2sp.data.joint import ScaledCrop
-from l2sp.data.loader import CachedItems, collate_maps, collate_single, eval_batches, steps_per_epoch, train_batches
+from l2sp.data.loader import (
+    CachedItems,
+    collate_maps,
+    collate_single,
+    equal_sizes,
+    eval_batches,
+    steps_per_epoch,
+    train_batches,
+)
 from l2sp.data.segmentation import IGNORED, Maps, Segmentation, hold_out, read
 from l2sp.data.transforms import Normalize
 from l2sp.metrics import ConfusionMatrix
@@ -115,7 +123,7 @@ class EncNetTask:
         shown = _spread(len(maps_of), self._protocol.pictures)
         pictures: dict[str, bytes] = {}
         self.model.eval()
-        for first, images, maps in _equal_sizes(self._stored(maps_of), self._cfg.evaluate.batch_size):
+        for first, images, maps in equal_sizes(self._stored(maps_of), self._cfg.evaluate.batch_size):
             single.update(self._classify(images, [1.0], flip=False), maps)
             if split == "train":
                 continue
@@ -204,22 +212,6 @@ def _predict(model: EncNet, images: Tensor, cfg: TrainConfig, scales: list[float
         batch=cfg.evaluate.batch_size,
     )
     return scores(model.segment, normalized, scales, windows).argmax(1)
-
-
-def _equal_sizes(scenes: Iterable[Pair], limit: int) -> Iterator[tuple[int, Tensor, Tensor]]:
-    """Runs of at most `limit` neighbours of one size: number of the first, images, maps."""
-    first, run = 0, list[Pair]()
-    for scene in scenes:
-        if run and (len(run) == limit or scene[0].shape != run[0][0].shape):
-            yield first, *_stacked(run)
-            first, run = first + len(run), []
-        run.append(scene)
-    if run:
-        yield first, *_stacked(run)
-
-
-def _stacked(run: list[Pair]) -> Pair:
-    return torch.stack([image for image, _ in run]), torch.stack([labels for _, labels in run])
 
 
 def _spread(count: int, wanted: int) -> set[int]:

@@ -107,7 +107,8 @@ class SegFlowConfig(ApproachConfig):
     `partner`: the other data set of the phases. `weights` are the segmentation branch's, `flow_weights` the flow
     branch's. `mean` and `std` per channel on [0, 1], for the segmentation branch. `mask_loss`: mean over pixels, or
     their sum; `balanced`: each class weighs the share of the pixels that are not its own. `fit_clips`: every how
-    many-th training clip is evaluated to see the fit. `pictures`: test items kept with their predictions; `animation`: frames of one clip.
+    many-th training clip is evaluated to see the fit. `pictures`: test items kept with their predictions; `animation`:
+    frames of one clip.
     """
 
     network: NetworkConfig = MISSING

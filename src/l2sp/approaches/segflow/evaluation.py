@@ -14,7 +14,7 @@ from l2sp.approaches.segflow.config import SegFlowConfig
 from l2sp.approaches.segflow.network import SegFlow
 from l2sp.approaches.segflow.pictures import flow_pictures, mask_pictures
 from l2sp.data.images import MomentCache, Pair
-from l2sp.data.loader import CachedItems, collate_single, eval_batches
+from l2sp.data.loader import CachedItems, collate_single, equal_sizes, eval_batches
 from l2sp.data.moving import resize_flow, resize_frames
 from l2sp.data.video import Pairs
 from l2sp.metrics import EndPointError, RegionSimilarity
@@ -35,13 +35,13 @@ def evaluate_masks(net: SegFlow, pairs: Pairs, cache: MomentCache, cfg: TrainCon
     """
     similarity, pictures = RegionSimilarity(), _Album(pairs, cfg, shown)
     size = _input_size(cfg)
-    for index, frames, truth in _items(pairs, cache, cfg):
+    for first, frames, truths in _items(pairs, cache, cfg):
         logits = net(_scaled(net, frames, size), flow=False).mask
-        native = F.interpolate(logits, frames.shape[-2:], mode="bilinear", align_corners=False)
-        prediction = native[0].argmax(0).cpu()
-        similarity.update(pairs.sequences[index], prediction, truth)
-        for name in pictures.names(index):
-            pictures.files |= mask_pictures(name, frames[0], truth, prediction)
+        found = F.interpolate(logits, frames.shape[-2:], mode="bilinear", align_corners=False).argmax(1).cpu()
+        for place, (prediction, truth) in enumerate(zip(found, truths, strict=True)):
+            similarity.update(pairs.sequences[first + place], prediction, truth)
+            for name in pictures.names(first + place):
+                pictures.files |= mask_pictures(name, frames[place, 0], truth, prediction)
     log = {"IoU_by_sequence": similarity.by_sequence()}
     return Evaluation({"IoU": similarity.value()}, len(pairs), log, pictures.files)
 
@@ -57,19 +57,19 @@ def evaluate_flow(
     names = ["EPE", "EPE_input", "EPE_branch", "EPE_zero", *(["EPE_start"] if started is not None else [])]
     errors, pictures = {name: EndPointError() for name in names}, _Album(pairs, cfg, shown)
     size = _input_size(cfg)
-    for index, frames, truth in _items(pairs, cache, cfg):
+    for first, frames, truths in _items(pairs, cache, cfg):
         scaled, native = _scaled(net, frames, size), (frames.shape[-2], frames.shape[-1])
         out = net(scaled, mask=False)
-        flow = out.flow[0]
-        found = resize_flow(flow, native).cpu()
-        errors["EPE"].update(found, truth)
-        errors["EPE_input"].update(flow.cpu(), _truth_at(truth, size))
-        errors["EPE_branch"].update(resize_flow(net.own_flow(out.flows, size)[0], native).cpu(), truth)
-        errors["EPE_zero"].update(torch.zeros_like(found), truth)
+        found = resize_flow(out.flow, native).cpu()
+        errors["EPE"].update(found, truths)
+        errors["EPE_input"].update(out.flow.cpu(), _truth_at(truths, size))
+        errors["EPE_branch"].update(resize_flow(net.own_flow(out.flows, size), native).cpu(), truths)
+        errors["EPE_zero"].update(torch.zeros_like(found), truths)
         if started is not None:
-            errors["EPE_start"].update(resize_flow(started(scaled).flow[0], native).cpu(), truth)
-        for name in pictures.names(index):
-            pictures.files |= flow_pictures(name, frames[0], truth, found)
+            errors["EPE_start"].update(resize_flow(started(scaled).flow, native).cpu(), truths)
+        for place in range(len(frames)):
+            for name in pictures.names(first + place):
+                pictures.files |= flow_pictures(name, frames[place, 0], truths[place], found[place])
     return Evaluation({name: error.value() for name, error in errors.items()}, len(pairs), {}, pictures.files)
 
 
@@ -92,11 +92,14 @@ class _Album:
 
 
 def _items(pairs: Pairs, cache: MomentCache, cfg: TrainConfig) -> Iterator[tuple[int, Tensor, Tensor]]:
-    """Number, frames uint8 (2, 3, H, W) and truth of each item, as stored; what is seen once is not kept."""
+    """Runs of items of one size, as stored: number of the first, frames uint8 (N, 2, 3, H, W), truths.
+
+    What is seen once is not kept.
+    """
     once = MomentCache(cache.decode, limit_bytes=0)
     items = CachedItems(pairs.keys, _as_stored, once)
-    for index, (frames, truth) in enumerate(eval_batches(items, collate_single, 1, workers=cfg.runtime.workers)):
-        yield index, frames, truth
+    stored = eval_batches(items, collate_single, 1, workers=cfg.runtime.workers)
+    return equal_sizes(stored, cfg.evaluate.batch_size)
 
 
 def _as_stored(moment: Pair) -> Pair:
@@ -104,17 +107,14 @@ def _as_stored(moment: Pair) -> Pair:
 
 
 def _scaled(net: SegFlow, frames: Tensor, size: tuple[int, int]) -> Tensor:
-    """The network's input (1, 2, 3, h, w) on its device."""
-    return resize_frames(frames, size)[None].to(net.mean.device)
+    """The network's input (N, 2, 3, h, w) on its device."""
+    return resize_frames(frames, size).to(net.mean.device)
 
 
-def _truth_at(truth: Tensor, size: tuple[int, int]) -> Tensor:
-    """A field (3, H, W) at another size: vectors of the nearest pixels, rescaled."""
-    if truth.shape[-2:] == size:
-        return truth
-    resized = F.interpolate(truth[None], size, mode="nearest-exact")[0]
-    resized[:2] *= truth.new_tensor([size[1] / truth.shape[-1], size[0] / truth.shape[-2]])[:, None, None]
-    return resized
+def _truth_at(truths: Tensor, size: tuple[int, int]) -> Tensor:
+    """Fields (N, 3, H, W) at another size: vectors of the nearest pixels, rescaled."""
+    factors = truths.new_tensor([size[1] / truths.shape[-1], size[0] / truths.shape[-2], 1.0])[:, None, None]
+    return truths if truths.shape[-2:] == size else factors * F.interpolate(truths, size, mode="nearest-exact")
 
 
 def _input_size(cfg: TrainConfig) -> tuple[int, int]:
