@@ -34,7 +34,7 @@ $(ENV): requirements.lock pyproject.toml scripts/preflight.py
 reproduce: $(ENV) ## the runs that the tables need and are not done yet, then the tables
 	@$(campaign)
 
-sweep-%: $(ENV) ## one plan of configs/sweep: sweep-table4, -table6, -learning_rate (short: -lr), -from_scratch, -selection, -alpha
+sweep-%: $(ENV) ## one plan of configs/sweep: sweep-table4, -table5, -table6, -learning_rate (short: -lr), -from_scratch, -selection, -alpha
 	@$(campaign) --plan $(if $(filter lr,$*),learning_rate,$*)
 
 tables: $(ENV) ## tables and figures from the files under results/, without training; renews the README's

@@ -1,4 +1,4 @@
-"""Makes rows.csv, tables and figures of each scale from its run directories, and prints Tables 3 and 6."""
+"""Makes rows.csv, tables and figures of each scale from its run directories, and prints Tables 3 to 6."""
 
 from __future__ import annotations
 
