@@ -19,7 +19,16 @@ from torch.nn import functional as F
 
 from l2sp.approaches import timm_nets
 from l2sp.approaches.segflow.flownet import STRIDE, FlowNetS, flow_size
-from l2sp.approaches.segflow.network import FCNHead, SegFlow, Wiring, _bilinear, _enlarge, segmentation_branch
+from l2sp.approaches.segflow.network import (
+    FCNHead,
+    SegFlow,
+    Wiring,
+    _bilinear,
+    _enlarge,
+    check_cover,
+    segmentation_branch,
+)
+from l2sp.approaches.weights import load_start
 from l2sp.errors import UserError
 from l2sp.starting_point import StartingPoint
 
@@ -383,10 +392,32 @@ def test_scores_of_the_original_have_the_size_of_the_frames(height: int, width: 
     check_size(on_meta("resnet26_caffe"), height, width)
 
 
-@pytest.mark.xfail(reason="the original's pooling loses a cell there: the scores end 1 or 2 pixels early", strict=True)
-@pytest.mark.parametrize(("height", "width"), [(481, 854), (480, 850)])
-def test_scores_of_the_original_at_one_or_two_pixels_past_a_cell(height: int, width: int) -> None:
-    check_size(on_meta("resnet26_caffe"), height, width)
+@pytest.mark.parametrize(("height", "width"), [(481, 854), (480, 850), (490, 854)])
+def test_sides_that_the_original_s_pooling_does_not_cover_are_refused(height: int, width: int) -> None:
+    """It loses a cell there: the scores would end 1 or 2 pixels before the frame does."""
+    branch = segmentation_branch("resnet26_caffe", NARROW, True)
+    with pytest.raises(UserError, match=rf"resnet26_caffe do not cover frames of {height}x{width}"):
+        check_cover("resnet26_caffe", branch, (height, width))
+    check_cover("resnet26_caffe", branch, (480, 854))
+    scores = SegFlow(branch, None, PLAIN).eval()(torch.rand(1, 2, 3, height, width)).mask
+    assert scores is not None and scores.shape[-2:] != (height, width)
+
+
+@pytest.mark.parametrize("name", ["inception_v3", "swin_tiny_patch4_window7_224"])
+def test_backbones_that_cannot_take_the_frames_are_refused(name: str) -> None:
+    with pytest.raises(UserError, match=name):
+        check_cover(name, segmentation_branch(name, 1.0, True), (96, 160))
+
+
+def test_only_what_strides_in_the_middle_has_an_original() -> None:
+    for name in ("resnetaa50_caffe", "resnet18_caffe"):
+        with pytest.raises(UserError, match="only ResNets of bottlenecks"):
+            timm_nets.create(name)
+
+
+def test_timm_publishes_no_weights_of_the_original() -> None:
+    with pytest.raises(UserError, match="publishes no weights"):
+        load_start("timm", segmentation_branch("resnet50_caffe", 0.25, True), None, None, ())
 
 
 def captured(net: SegFlow, frames: Tensor) -> dict[str, Tensor]:

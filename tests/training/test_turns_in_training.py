@@ -458,7 +458,6 @@ def test_what_does_not_fit_ends_in_one_line(
     assert "\n" not in str(caught.value)
 
 
-@pytest.mark.xfail(reason="found only in the first step, or after training, by an error of torch", strict=True)
 @pytest.mark.parametrize(
     ("experiment", "overrides"),
     [

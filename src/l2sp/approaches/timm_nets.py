@@ -55,12 +55,14 @@ def _as_original(model: nn.Module, name: str) -> nn.Module:
     The first pooling has no padding and takes in the last rows and columns that it only half covers.
     """
     blocks = [part for path, part in model.named_modules() if path.endswith(".0") and hasattr(part, "conv3")]
-    if not (name.startswith("resnet") and blocks and hasattr(model, "maxpool")):
+    strides = [cast(Any, block).conv2.stride for block in blocks]
+    if not (name.startswith("resnet") and strides == [(1, 1), *[(2, 2)] * 3] and hasattr(model, "maxpool")):
         raise UserError(f"network: {name}{_ORIGINAL}: only ResNets of bottlenecks, such as resnet101, have an original")
     for block in blocks:
         first, second = cast(Any, block).conv1, cast(Any, block).conv2
         first.stride, second.stride = second.stride, (1, 1)
     model.maxpool = nn.MaxPool2d(3, stride=2, padding=0, ceil_mode=True)
+    model.pretrained_cfg = None  # type: ignore[assignment]  # timm's weights are those of the later variant
     return model
 
 

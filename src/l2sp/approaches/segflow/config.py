@@ -146,7 +146,7 @@ LABELS = ("penalty", "pictures", "animation")
 SETS = ("partner",)
 STARTS = ("flow_weights",)
 LIMITS: Mapping[str, Limit] = {
-    "network.width": span(0, ends="(]"),
+    "network.width": span(0, 1, "(]"),
     "network.flow_width": span(0, 1, "(]"),
     "network.factors": triple(0),
     "network.flow_factor": span(0, ends="(]"),

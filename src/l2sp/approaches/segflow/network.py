@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
@@ -15,7 +16,7 @@ from l2sp.approaches.batch_norm import freeze_statistics
 from l2sp.approaches.segflow.flownet import FLOW_UNIT, STRIDE, FlowFeatures, FlowNetS, flow_size
 from l2sp.errors import UserError
 
-__all__ = ["FCNHead", "Output", "SegFlow", "Wiring", "segmentation_branch"]
+__all__ = ["FCNHead", "Output", "SegFlow", "Wiring", "check_cover", "segmentation_branch"]
 
 _SEGMENTATION_CROPS, _FLOW_CROPS = (1, 2, 4), (1, 0, 0)
 """Where the pooled flow features are cropped for each head, at strides 32, 16 and 8."""
@@ -70,6 +71,28 @@ def segmentation_branch(name: str, width: float, frozen_bn: bool) -> nn.Module:
     if frozen_bn:
         freeze_statistics(backbone)
     return backbone
+
+
+def check_cover(name: str, backbone: nn.Module, size: Sequence[int]) -> None:
+    """Sees whether a backbone's maps cover frames of that height and width: the heads double each and crop it.
+
+    The original's pooling, without padding, loses a cell where a side is 1 or 2 pixels more than a multiple of 8.
+
+    Raises:
+        UserError: they do not, or the backbone cannot take such frames at all.
+    """
+    try:
+        maps = copy.deepcopy(backbone).to("meta").eval()(torch.empty(1, 3, *size, device="meta"))
+    except (AssertionError, RuntimeError, ValueError) as error:
+        reason = str(error).split("\n", 1)[0][:120]
+        raise UserError(f"network: {name} cannot take frames of {size[0]}x{size[1]} ({reason})") from error
+    steps = [(size, 8), *((found.shape[-2:], 2) for found in maps)]
+    for (wanted, factor), found in zip(steps, maps, strict=False):
+        if any(factor * cells < side for cells, side in zip(found.shape[-2:], wanted, strict=True)):
+            raise UserError(
+                f"network: the maps of {name} do not cover frames of {size[0]}x{size[1]}: give approach.input_size "
+                "other sides, such as multiples of 32"
+            )
 
 
 class FCNHead(nn.Module):

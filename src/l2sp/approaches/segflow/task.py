@@ -16,7 +16,7 @@ from l2sp.approaches.segflow.config import PARTS, PhaseConfig, SegFlowConfig
 from l2sp.approaches.segflow.evaluation import evaluate_flow, evaluate_masks
 from l2sp.approaches.segflow.flownet import FlowNetS
 from l2sp.approaches.segflow.losses import flow_loss, mask_loss
-from l2sp.approaches.segflow.network import SegFlow, Wiring, segmentation_branch
+from l2sp.approaches.segflow.network import SegFlow, Wiring, check_cover, segmentation_branch
 from l2sp.approaches.segflow.turns import Turns
 from l2sp.approaches.weights import CLASSIFIERS, Start, apply_start, load_branch
 from l2sp.config import sets_of
@@ -75,7 +75,8 @@ class SegFlowTask:
             for key, (video, _) in found.items()
         }
         self._net = _network(cfg)
-        self._phases = [_checked(phase, self._net, self._sets) for phase in self._protocol.phases]
+        _check_target(target, self._net)
+        self._phases = [_checked(phase, self._net, self._sets, self._protocol) for phase in self._protocol.phases]
         self._turns = Turns([phase.steps for phase in self._phases])
         starts = _starts(self._net, cfg, start_files)
         reports = {key: str(apply_start(self._net, start)) for key, start in starts.items() if start.tensors}
@@ -172,8 +173,15 @@ def _parts(video: Video, cfg: TrainConfig) -> dict[str, Pairs]:
     return {"train": kept, "val": held_out}
 
 
-def _checked(phase: PhaseConfig, net: SegFlow, sets: Mapping[str, _Material]) -> PhaseConfig:
-    """A phase that its network and its data fit.
+def _check_target(target: Video, net: SegFlow) -> None:
+    """Raises UserError if the network has no branch for what the target set asks for."""
+    wanted = "segmentation" if target.kind == "mask" else "flow"
+    if getattr(net, wanted) is None:
+        raise UserError(f"approach.network: {target.name} is a set of {target.kind}s, which need the {wanted} branch")
+
+
+def _checked(phase: PhaseConfig, net: SegFlow, sets: Mapping[str, _Material], protocol: SegFlowConfig) -> PhaseConfig:
+    """A phase that its network, its data and its loss fit.
 
     Raises:
         UserError: they do not.
@@ -188,7 +196,22 @@ def _checked(phase: PhaseConfig, net: SegFlow, sets: Mapping[str, _Material]) ->
     lacking = [part for part in phase.trains if getattr(net, part) is None]
     if lacking:
         raise UserError(f"approach.phases: this network has no {' and no '.join(lacking)} to train")
+    unreached = set(phase.trains) - _reached(phase.task, net, protocol)
+    if unreached:
+        raise UserError(
+            f"approach.phases: the loss of the {phase.task} phase does not reach {' and '.join(sorted(unreached))}: "
+            "train other parts, or see approach.flow_loss"
+        )
     return phase
+
+
+def _reached(task: str, net: SegFlow, protocol: SegFlowConfig) -> set[str]:
+    """The parts that a task's loss has gradients for."""
+    if task == "segmentation":
+        return {"segmentation", "flow", "segmentation_head"}
+    weights = protocol.flow_loss
+    final = {"flow", "segmentation", "flow_head"} if weights.final else set()
+    return final | ({"flow"} if any(weights.scales) else set())
 
 
 def _augmentation(protocol: SegFlowConfig) -> MovingTransform:
@@ -212,6 +235,7 @@ def _network(cfg: TrainConfig) -> SegFlow:
     segmentation = None
     if network.segmentation is not None:
         segmentation = segmentation_branch(network.segmentation, network.width, network.frozen_bn)
+        check_cover(network.segmentation, segmentation, protocol.input_size)
     flow = FlowNetS(network.flow_width) if network.flow else None
     wiring = Wiring(
         _three(network.factors),
@@ -261,11 +285,11 @@ def _lr_factors(protocol: SegFlowConfig) -> dict[str, float]:
 
 
 def _loss(net: SegFlow, phase: PhaseConfig, frames: Tensor, truth: Tensor, protocol: SegFlowConfig) -> Tensor:
-    """The loss of a phase; afterwards exactly the parts that learn in it can have gradients."""
+    """The loss of a phase; afterwards exactly the parts that learn in it are in training and can have gradients."""
     for part in PARTS:
         module = getattr(net, part)
         if module is not None:
-            module.requires_grad_(part in phase.trains)
+            module.train(part in phase.trains).requires_grad_(part in phase.trains)
     frozen = [part for part in PARTS if part not in phase.trains]
     masks = phase.task == "segmentation"
     weights = protocol.flow_loss
