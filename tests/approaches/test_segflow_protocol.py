@@ -49,15 +49,35 @@ def test_phases_freeze_the_other_branch() -> None:
     ]
 
 
-def test_the_released_loss_is_a_preset() -> None:
-    cfg = compose([*PAPER, "+approach/segflow/preset=released"])
-    assert (cast(SegFlowConfig, cfg.approach).mask_loss, cfg.optim.lr) == ("sum", 1e-9)
+def test_the_released_loss_is_a_preset_that_leaves_the_flow_phase_alone() -> None:
+    plain, cfg = compose(PAPER), compose([*PAPER, "+approach/segflow/preset=released"])
+    before, own = cast(SegFlowConfig, plain.approach), cast(SegFlowConfig, cfg.approach)
+    assert (own.mask_loss, cfg.optim.lr, own.lr_factors.segmentation) == ("sum", 1e-9, 1.0)
+    for part in ("flow", "flow_head"):
+        assert own.lr_factors[part] * cfg.optim.lr == pytest.approx(before.lr_factors[part] * plain.optim.lr)
+
+
+def test_timm_s_resnet_is_a_preset_with_its_own_normalisation() -> None:
+    cfg = compose([*PAPER, "+approach/segflow/preset=timm"])
+    own = cast(SegFlowConfig, cfg.approach)
+    assert (own.network.segmentation, cfg.weights.source, cfg.weights.file) == ("resnet101", "timm", None)
+    assert list(own.std) == [0.229, 0.224, 0.225] and list(own.network.flow_mean) == list(_protocol().mean)
+
+
+@pytest.mark.parametrize("scale", ["smoke", "mini", "pocket", "paper"])
+def test_both_davis_rows_have_as_many_segmentation_steps(scale: str) -> None:
+    steps = []
+    for experiment in ("segflow_star_davis", "segflow_davis"):
+        cfg = compose([f"experiment={experiment}", f"scale={scale}"])
+        phases = cast(SegFlowConfig, cfg.approach).phases
+        steps.append((cfg.optim.epochs, [p.steps for p in phases if p.task == "segmentation"]))
+    assert steps[0] == steps[1]
 
 
 def test_pocket_has_the_segmentation_phase_alone_and_the_miniature_s_flow_branch() -> None:
     cfg = compose(["experiment=segflow_davis", "scale=pocket", "reg=l2"])
     own = cast(SegFlowConfig, cfg.approach)
-    assert [phase.task for phase in own.phases] == ["segmentation"] and own.partner is None
+    assert [(phase.task, phase.steps > 0) for phase in own.phases] == [("segmentation", True), ("flow", False)]
     starts = starts_of(cfg)
     assert (starts["weights"].source, starts["flow_weights"].experiment) == ("efficientnet_lite0", "source/flownet")
     assert starts["flow_weights"].scale == "mini"

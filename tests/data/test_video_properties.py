@@ -59,20 +59,22 @@ def test_any_scene(frames: set[int], future: set[int], past: set[int], monkaa: b
         ("monkaa_clean", "lonetree_x2") if monkaa else ("driving_clean", "35mm_focallength/scene_forwards/slow")
     )
     train = next(iter(tiny_videos.SCENES[name.split("_")[0]]))
-    expected = [(t, t + 1) for t in sorted(future) if t + 1 in frames]
-    expected += [(t, t - 1) for t in sorted(past) if t - 1 in frames]
+    forward = [(t, t + 1) for t in sorted(future) if t + 1 in frames]
+    backward = [(t, t - 1) for t in sorted(past) if t - 1 in frames]
+    expected = forward + backward
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         for path in (f"frames_cleanpass/{train}/left/0001.png", f"frames_cleanpass/{train}/left/0002.png"):
             touch(root / path)
         touch(root / tiny_videos.scene_flow_file(train, "Future", 1))
+        touch(root / tiny_videos.scene_flow_file(train, "Past", 2))
         (root / "frames_cleanpass" / scene / "left").mkdir(parents=True)
         for t in frames:
             touch(root / f"frames_cleanpass/{scene}/left/{t:04d}.png")
         for direction, flows in (("Future", future), ("Past", past)):
             for t in flows:
                 touch(root / tiny_videos.scene_flow_file(scene, direction, t))
-        if not (future | past) <= frames or not expected:
+        if not (future | past) <= frames or not (forward and backward):
             with pytest.raises(UserError, match=r"is the flow of frame|has no flow between"):
                 read(name, root)
             return

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -242,17 +242,20 @@ def _scenes(release: Release, folder: str, known: Sequence[str]) -> list[str]:
 
 
 def _scene_rows(release: Release, frames: str, flow: str, scene: str) -> list[_Row]:
-    """Return the pairs of a scene, of which there must be one."""
+    """Return the pairs of a scene, of which there must be one in each direction: a lacking one is a broken unpack."""
     pictures = _numbered(release, f"{frames}/{scene}/left", _SCENE_FRAME)
-    rows = []
+    rows: list[_Row] = []
     for direction, (pattern, step) in _DIRECTIONS.items():
+        before = len(rows)
         for number, truth in _numbered(release, f"{flow}/{scene}/{direction}/left", pattern, ".pfm").items():
             if number not in pictures:
                 raise release.error(truth, f"is the flow of frame {number:04d}, which {frames}/{scene}/left lacks")
             if number + step in pictures:
                 rows.append((pictures[number], pictures[number + step], truth, scene))
-    if not rows:
-        raise release.error(f"{flow}/{scene}", f"has no flow between two frames of {frames}/{scene}/left")
+        if len(rows) == before:
+            raise release.error(
+                f"{flow}/{scene}/{direction}", f"has no flow between two frames of {frames}/{scene}/left"
+            )
     return rows
 
 
@@ -302,6 +305,14 @@ def read_flying_chairs(release: Release) -> Video:
     return _assemble("flying_chairs", "flow", release, train, test)
 
 
+def read_whole_flying_chairs(release: Release) -> Video:
+    """As `read_flying_chairs`, with all pairs in both parts: for a network that is never trained on any of them."""
+    found = read_flying_chairs(release)
+    parts = (found.train, found.test)
+    every = _pairs((*key, name) for part in parts for key, name in zip(part.keys, part.sequences, strict=True))
+    return replace(found, name="flying_chairs_whole", train=every, test=every)
+
+
 def _chairs_rows(release: Release, folder: str) -> Iterator[_Row]:
     names = _listing(release, folder)
     present, root = set(names), release.root / folder
@@ -345,5 +356,6 @@ VIDEO_READERS: Mapping[str, Callable[[Release], Video]] = MappingProxyType(
         "driving_clean": partial(read_scene_flow, "driving_clean", "clean", DRIVING_TRAIN, DRIVING_TEST),
         "driving_final": partial(read_scene_flow, "driving_final", "final", DRIVING_TRAIN, DRIVING_TEST),
         "flying_chairs": read_flying_chairs,
+        "flying_chairs_whole": read_whole_flying_chairs,
     }
 )

@@ -49,7 +49,10 @@ class NetworkConfig:
 
 @dataclass
 class PhaseConfig:
-    """Steps in a row with the loss of one `task` on one set (`data`, `partner`), in which the parts `trains` learn."""
+    """Steps in a row with the loss of one `task` on one set (`data`, `partner`), in which the parts `trains` learn.
+
+    0 steps leave the phase out, and its set unread if no other phase needs it.
+    """
 
     task: str = MISSING
     data: str = MISSING
@@ -59,10 +62,10 @@ class PhaseConfig:
 
 @dataclass
 class TurnConfig:
-    """Lengths in steps of the phases of each task, for the experiments' `phases` to refer to."""
+    """Steps of the phases on the target set (`data`) and on its `partner`, for the experiments' `phases` to refer to."""
 
-    segmentation: int = MISSING
-    flow: int = MISSING
+    target: int = MISSING
+    partner: int = MISSING
 
 
 @dataclass
@@ -132,12 +135,12 @@ class SegFlowConfig(ApproachConfig):
 def _phase_holds(phase: Any) -> bool:
     parts = set(phase.trains)
     known = phase.task in ("segmentation", "flow") and phase.data in ("data", "partner")
-    return known and phase.steps >= 1 and bool(parts) and parts <= set(PARTS)
+    return known and phase.steps >= 0 and bool(parts) and parts <= set(PARTS)
 
 
 _PHASES: Limit = (
-    lambda phases: len(phases) > 0 and all(map(_phase_holds, phases)),
-    "at least one {task: segmentation or flow, data: data or partner, steps: 1 or more, "
+    lambda phases: all(map(_phase_holds, phases)) and any(phase.steps for phase in phases),
+    "at least one {task: segmentation or flow, data: data or partner, steps: 1 or more (0 leaves it out), "
     f"trains: some of {', '.join(PARTS)}}}",
 )
 
@@ -155,8 +158,8 @@ LIMITS: Mapping[str, Limit] = {
     "network.flow_mean": triple(-math.inf),
     "network.flow_std": span(0, ends="(]"),
     "partner.part": one_of("objects", "scenes", "views", "clips"),
-    "turn.segmentation": at_least(1),
-    "turn.flow": at_least(1),
+    "turn.target": at_least(0),
+    "turn.partner": at_least(0),
     "phases": _PHASES,
     "input_size": (lambda v: len(v) == 2 and min(v) >= 32, "two numbers of pixels, height and width, 32 or more"),
     "mean": triple(-math.inf),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -75,8 +76,8 @@ class SegFlowTask:
             for key, (video, _) in found.items()
         }
         self._net = _network(cfg)
-        _check_target(target, self._net)
-        self._phases = [_checked(phase, self._net, self._sets, self._protocol) for phase in self._protocol.phases]
+        _check_target(target, self._parts, self._net)
+        self._phases = [_checked(phase, self._net, self._sets, self._protocol) for phase in _phases(self._protocol)]
         self._turns = Turns([phase.steps for phase in self._phases])
         starts = _starts(self._net, cfg, start_files)
         reports = {key: str(apply_start(self._net, start)) for key, start in starts.items() if start.tensors}
@@ -105,7 +106,8 @@ class SegFlowTask:
         protocol, net = cast(SegFlowConfig, cfg.approach), _network(cfg)
         height, width = protocol.input_size
         frames = torch.rand(1, 2, 3, height, width)
-        phase, wanted = protocol.phases[0], _KINDS[protocol.phases[0].task]
+        phase = _phases(protocol)[0]
+        wanted = _KINDS[phase.task]
         truth = torch.zeros(1, height, width) if wanted == "mask" else torch.ones(1, 3, height, width)
         parts = [part for part in PARTS if getattr(net, part) is not None]
         return Outline(
@@ -162,8 +164,15 @@ class SegFlowTask:
 
 
 def _read(cfg: TrainConfig, data_root: Path) -> dict[str, tuple[Video, str]]:
-    """The data sets of a run with their digests, by key of `sets_of`."""
-    return {key: read_release(data, cfg.scale, data_root, read) for key, data in sets_of(cfg).items()}
+    """The data sets that a run needs with their digests, by key of `sets_of`."""
+    used = {"data", *(phase.data for phase in _phases(cast(SegFlowConfig, cfg.approach)))}
+    wanted = {key: data for key, data in sets_of(cfg).items() if key in used}
+    return {key: read_release(data, cfg.scale, data_root, read) for key, data in wanted.items()}
+
+
+def _phases(protocol: SegFlowConfig) -> list[PhaseConfig]:
+    """Those of the phases that have steps."""
+    return [phase for phase in protocol.phases if phase.steps]
 
 
 def _parts(video: Video, cfg: TrainConfig) -> dict[str, Pairs]:
@@ -173,11 +182,22 @@ def _parts(video: Video, cfg: TrainConfig) -> dict[str, Pairs]:
     return {"train": kept, "val": held_out}
 
 
-def _check_target(target: Video, net: SegFlow) -> None:
-    """Raises UserError if the network has no branch for what the target set asks for."""
+def _check_target(target: Video, parts: Mapping[str, Pairs], net: SegFlow) -> None:
+    """Sees whether the network can do what the target set asks for, and whether that can be measured.
+
+    Raises:
+        UserError: it has no branch for it, or a sequence has no frame that counts.
+    """
     wanted = "segmentation" if target.kind == "mask" else "flow"
     if getattr(net, wanted) is None:
         raise UserError(f"approach.network: {target.name} is a set of {target.kind}s, which need the {wanted} branch")
+    frames = Counter(name for pairs in parts.values() for name in pairs.sequences)
+    short = [name for name, count in frames.items() if count < 3]
+    if target.kind == "mask" and short:
+        raise UserError(
+            f"{target.name}: sequence {short[0]} has fewer than 3 frames; the first and the last do not count in J: "
+            "leave it out of the lists, or unpack the data set again"
+        )
 
 
 def _checked(phase: PhaseConfig, net: SegFlow, sets: Mapping[str, _Material], protocol: SegFlowConfig) -> PhaseConfig:

@@ -31,11 +31,12 @@ from l2sp.errors import UserError
 
 __all__ = ["CLIPS", "ClipRecipe", "Take", "annotate", "film_of", "plan", "render"]
 
-CLIPS = 1
+CLIPS = 2
 """Version of the clips' generator: raise it with every change that alters a byte of any."""
 
 _LEAST = 32  # pixels of a side
 _CHAIRS = "FlyingChairs_release"
+_SCENES = ("monkaa", "driving")
 
 
 @dataclass(frozen=True)
@@ -43,9 +44,10 @@ class ClipRecipe:
     """The clips of a world.
 
     ``width, height``: of all frames but the chairs', in pixels. ``davis_train, davis_val``: numbers of sequences of
-    ``davis_frames``. ``monkaa_frames, fast_frames, slow_frames``: lengths of the scenes, whose names and number are the
-    release's. ``fast, slow``: share by which Driving's camera nears what it sees, a frame. ``chairs, chairs_val``:
-    numbers of pairs, of ``chairs_width`` x ``chairs_height``. ``nuisance``: strength of DAVIS's camera errors.
+    ``davis_frames``. ``shots``: films, one after the other, that a scene of Monkaa or Driving consists of; the scenes'
+    names and number are the release's. ``monkaa_frames, fast_frames, slow_frames``: of a shot. ``fast, slow``: share by
+    which Driving's camera nears what it sees, a frame. ``chairs, chairs_val``: numbers of pairs, of ``chairs_width`` x
+    ``chairs_height``. ``nuisance``: strength of DAVIS's camera errors.
     """
 
     part: ClassVar[str] = "clips"
@@ -56,9 +58,10 @@ class ClipRecipe:
     davis_train: int = 30
     davis_val: int = 20
     davis_frames: int = 5
-    monkaa_frames: int = 8
-    fast_frames: int = 8
-    slow_frames: int = 16
+    shots: int = 4
+    monkaa_frames: int = 3
+    fast_frames: int = 3
+    slow_frames: int = 4
     fast: float = 0.07
     slow: float = 0.03
     chairs: int = 1000
@@ -71,8 +74,8 @@ class ClipRecipe:
     def __post_init__(self) -> None:
         if min(self.width, self.height, self.chairs_width, self.chairs_height) < _LEAST:
             raise UserError(f"miniature clips: a side is too small, use {_LEAST} pixels or more")
-        if min(self.davis_train, self.davis_val, self.chairs, self.chairs_val) < 1:
-            raise UserError("miniature clips: needs davis_train, davis_val, chairs and chairs_val > 0")
+        if min(self.davis_train, self.davis_val, self.shots, self.chairs, self.chairs_val) < 1:
+            raise UserError("miniature clips: needs davis_train, davis_val, shots, chairs and chairs_val > 0")
         if self.davis_frames < 3 or min(self.monkaa_frames, self.fast_frames, self.slow_frames) < 2:
             raise UserError("miniature clips: needs 3 frames or more of DAVIS's sequences, 2 of all others")
         if not (0 < self.slow < 0.5 and 0 < self.fast < 0.5 and self.nuisance >= 0):
@@ -82,7 +85,7 @@ class ClipRecipe:
     def tiny(seed: int = 0) -> ClipRecipe:
         """Clips for smoke tests."""
         return ClipRecipe(
-            width=80, height=48, seed=seed, davis_train=3, davis_val=2, davis_frames=3, monkaa_frames=2,
+            width=80, height=48, seed=seed, davis_train=3, davis_val=2, davis_frames=3, shots=2, monkaa_frames=2,
             fast_frames=2, slow_frames=2, chairs=8, chairs_val=4, chairs_width=64, chairs_height=48,
         )  # fmt: skip
 
@@ -104,9 +107,9 @@ class Take:
     split: str
 
 
-def film_of(recipe: ClipRecipe, take: Take) -> Film:
-    """The film of a take: a function of its own ids and of the recipe, but for the recipe's numbers of takes."""
-    rng = stream(recipe.seed, "clip", take.group, take.name)
+def film_of(recipe: ClipRecipe, take: Take, shot: int = 0) -> Film:
+    """A film of a take: a function of their own ids and of the recipe, but for the recipe's numbers of takes."""
+    rng = stream(recipe.seed, "clip", take.group, take.name, *([shot] if take.group in _SCENES else []))
     size = recipe.height, recipe.width
     if take.group == "davis":
         return films.scene_with_hero(rng, *size, recipe.davis_frames)
@@ -140,12 +143,12 @@ def plan(recipe: ClipRecipe) -> dict[Take, str]:
 
 def render(recipe: ClipRecipe, take: Take, path: str) -> tuple[dict[str, bytes], None]:
     """The files of one film."""
-    film = film_of(recipe, take)
     draw = {"davis": _davis, "chairs": _chairs}.get(take.group, _scene_flow)
-    return {f"{path}/{name}": content for name, content in draw(recipe, take, film).items()}, None
+    return {f"{path}/{name}": content for name, content in draw(recipe, take).items()}, None
 
 
-def _davis(recipe: ClipRecipe, take: Take, film: Film) -> dict[str, bytes]:
+def _davis(recipe: ClipRecipe, take: Take) -> dict[str, bytes]:
+    film = film_of(recipe, take)
     rng = stream(recipe.seed, "camera", take.name)
     camera, files = random_camera(rng, recipe.nuisance), {}
     for time in range(film.length):
@@ -158,27 +161,39 @@ def _davis(recipe: ClipRecipe, take: Take, film: Film) -> dict[str, bytes]:
     return files
 
 
-def _scene_flow(recipe: ClipRecipe, take: Take, film: Film) -> dict[str, bytes]:
+def _scene_flow(recipe: ClipRecipe, take: Take) -> dict[str, bytes]:
+    """All shots of a scene, numbered through; there is flow within a shot, and none across a cut."""
+    files: dict[str, bytes] = {}
+    first = 1
+    for shot in range(recipe.shots):
+        film = film_of(recipe, take, shot)
+        files |= _shot(film, take.name, first, stream(recipe.seed, "final", take.group, take.name, shot))
+        first += film.length
+    return files
+
+
+def _shot(film: Film, scene: str, first: int, rng: np.random.Generator) -> dict[str, bytes]:
+    """Both passes of a film whose frames have the numbers from `first`, and its flow in both directions."""
     from l2sp.data.flow_files import encode_pfm  # brings torch, which naming a run must not
 
     clean = [film.frame(time).image for time in range(film.length)]
-    final = films.final_pass(stream(recipe.seed, "final", take.group, take.name), clean)
     files = {
-        f"frames_{name}pass/{take.name}/left/{time + 1:04d}.png": _encoded(_bytes(image), "PNG")
-        for name, images in (("clean", clean), ("final", final))
+        f"frames_{name}pass/{scene}/left/{first + time:04d}.png": _encoded(_bytes(image), "PNG")
+        for name, images in (("clean", clean), ("final", films.final_pass(rng, clean)))
         for time, image in enumerate(images)
     }
     for direction, step in (("Future", 1), ("Past", -1)):
         for time in range(film.length):
             if 0 <= time + step < film.length:
-                name = f"into_{direction.lower()}/left/OpticalFlowInto{direction}_{time + 1:04d}_L.pfm"
-                files[f"optical_flow/{take.name}/{name}"] = _flow(encode_pfm, film.flow(time, time + step))
+                name = f"into_{direction.lower()}/left/OpticalFlowInto{direction}_{first + time:04d}_L.pfm"
+                files[f"optical_flow/{scene}/{name}"] = _flow(encode_pfm, film.flow(time, time + step))
     return files
 
 
-def _chairs(recipe: ClipRecipe, take: Take, film: Film) -> dict[str, bytes]:
+def _chairs(recipe: ClipRecipe, take: Take) -> dict[str, bytes]:
     from l2sp.data.flow_files import encode_flo
 
+    film = film_of(recipe, take)
     frames = {f"{take.name}_img{k + 1}.ppm": _encoded(_bytes(film.frame(k).image), "PPM") for k in range(2)}
     return {**frames, f"{take.name}_flow.flo": _flow(encode_flo, film.flow(0, 1))}
 
