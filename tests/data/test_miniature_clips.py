@@ -74,7 +74,7 @@ def _levels(image: Array) -> NDArray[np.uint8]:
 
 
 def test_there_is_a_world_for_every_reader() -> None:
-    assert set(FOLDERS) == set(VIDEO_READERS)
+    assert set(FOLDERS) == set(VIDEO_READERS) - {"flying_chairs_whole"}, "whose pairs are those of another"
     assert "clips" in PARTS and TINY.part == "clips"
 
 
