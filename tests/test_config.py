@@ -61,7 +61,7 @@ def test_row_and_paper_blocks_are_those_of_table_3(experiment: str) -> None:
 
 @pytest.mark.parametrize("experiment", sorted(set(PRINTED) - set(PRINTED_ROWS)))
 def test_other_rows_are_those_of_table_5(experiment: str) -> None:
-    cfg = compose([f"experiment={experiment}"])
+    cfg = compose([f"experiment={experiment}", "scale=paper"])
     table = pd.read_csv(ROOT / "results" / "paper" / "table5.csv")
     column = experiment.removeprefix("segflow_")
     l2, l2_sp = table[table.reg == "L2"][column], table[table.beta.astype(float) == cfg.reg.beta][column]

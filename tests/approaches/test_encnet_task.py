@@ -36,7 +36,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def scratch(cfg: TrainConfig, world: Path) -> EncNetTask:
-    return EncNetTask(cfg, world, None, torch.device("cpu"))
+    return EncNetTask(cfg, world, {}, torch.device("cpu"))
 
 
 NO_START = ("reg=l2", "weights.source=none", "study=test/scratch")
@@ -135,7 +135,7 @@ def test_training_from_scratch_has_no_start(encnet: Any, world: Path) -> None:
 
 def test_missing_data_ends_in_one_line(encnet: Any, tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no folder pascal_context or VOCdevkit/VOC2010; get VOCtrainval"):
-        EncNetTask(encnet(*NO_START), tmp_path, None, torch.device("cpu"))
+        EncNetTask(encnet(*NO_START), tmp_path, {}, torch.device("cpu"))
 
 
 def test_a_start_of_a_part_of_the_backbone_is_refused(encnet: Any, world: Path, tmp_path: Path) -> None:
@@ -144,25 +144,25 @@ def test_a_start_of_a_part_of_the_backbone_is_refused(encnet: Any, world: Path, 
     cfg = encnet("reg=l2_sp", "weights.source=file", "weights.experiment=null", "weights.file=start.safetensors")
     file = tmp_path / "start.safetensors"
     save_file(whole, file)
-    task = EncNetTask(cfg, world, file, torch.device("cpu"))
+    task = EncNetTask(cfg, world, {"weights": file}, torch.device("cpu"))
     assert task.start.keys() == {f"backbone.{name}" for name in whole}
     save_file({name: t for name, t in whole.items() if name.startswith("conv1.")}, file)
     with pytest.raises(UserError, match=r"start\.safetensors: has no fitting weights for \d+ of the backbone's \d+"):
-        EncNetTask(cfg, world, file, torch.device("cpu"))
+        EncNetTask(cfg, world, {"weights": file}, torch.device("cpu"))
 
 
 def test_camvid_has_a_validation_part_of_its_own(tmp_path: Path) -> None:
     tiny_maps.write("camvid", tmp_path / "CamVid")
     changes = ("approach.network.name=resnet18", "approach.crop_size=16", "approach.base_size=16", "seed=0")
     cfg = compose(["experiment=encnet_camvid", "scale=pocket", *NO_START[:2], "evaluate.split=val", *changes])
-    task = EncNetTask(cfg, tmp_path, None, torch.device("cpu"))
+    task = EncNetTask(cfg, tmp_path, {}, torch.device("cpu"))
     val, train = task._parts["val"], task._parts["train"]
     assert [path.parent.name for path in (*val.images, *train.images)] == ["val"] * len(val) + ["train"] * len(train)
     assert task.evaluate("val").n == len(val)
 
 
 def test_outline_takes_a_step_and_evaluates(encnet: Any) -> None:
-    found = EncNetTask.outline(encnet("reg=l2_sp"), 17)
+    found = EncNetTask.outline(encnet("reg=l2_sp"))
     found.model.train()
     found.loss().backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in found.model.parameters())
@@ -194,7 +194,7 @@ def test_paper_scale_is_the_protocol() -> None:
 def test_paper_scale_refuses_a_subset(world: Path) -> None:
     cfg = compose(["experiment=encnet50_pcontext", "scale=paper", "reg=l2", "weights.source=none"])
     with pytest.raises(UserError, match=r"4998.*needs the official release"):
-        EncNetTask(cfg, world, None, torch.device("cpu"))
+        EncNetTask(cfg, world, {}, torch.device("cpu"))
 
 
 def test_preset_v1_is_the_later_release() -> None:

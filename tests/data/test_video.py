@@ -84,7 +84,7 @@ def test_official_names() -> None:
 
 
 def test_readers_are_those_of_the_tiny_sets() -> None:
-    assert tuple(VIDEO_READERS) == tiny_videos.READERS
+    assert set(VIDEO_READERS) - {"flying_chairs_whole"} == set(tiny_videos.READERS)
 
 
 @pytest.mark.parametrize("name", tiny_videos.READERS)
@@ -160,8 +160,8 @@ def test_scene_flow_frames_may_be_webp(tmp_path: Path) -> None:
 def test_scene_flow_takes_what_is_there(tmp_path: Path) -> None:
     root = tiny_videos.write("driving_clean", tmp_path)
     scene = "35mm_focallength/scene_forwards/slow"
-    shutil.rmtree(root / "optical_flow" / scene / "into_past")
-    (root / tiny_videos.scene_flow_file(scene, "Future", 1)).unlink()
+    for direction, number in (("Future", 1), ("Past", 3)):
+        (root / tiny_videos.scene_flow_file(scene, direction, number)).unlink()
     (root / "frames_cleanpass" / scene / "left/notes.txt").touch()
     (root / "frames_cleanpass/README").touch()
     (root / tiny_videos.scene_flow_file(scene, "Future", 2)).with_suffix(".txt").touch()
@@ -416,7 +416,20 @@ def test_scene_without_pairs(name: str, tmp_path: Path) -> None:
     root = tiny_videos.write(name, tmp_path)
     scene = list(tiny_videos.SCENES[name.split("_")[0]])[1]
     shutil.rmtree(root / "optical_flow" / scene)
-    assert f"{root / 'optical_flow' / scene}: has no flow between two frames" in fails(name, root)
+    assert f"{root / 'optical_flow' / scene}/into_future: has no flow between two frames" in fails(name, root)
+
+
+def test_scene_without_one_of_the_directions(tmp_path: Path) -> None:
+    root = tiny_videos.write("monkaa_clean", tmp_path)
+    shutil.rmtree(root / "optical_flow/eating_x2/into_past")
+    assert f"{root / 'optical_flow/eating_x2'}/into_past: has no flow between two frames" in fails("monkaa_clean", root)
+
+
+def test_all_flying_chairs_are_in_both_parts_on_demand(tmp_path: Path) -> None:
+    root = tiny_videos.write("flying_chairs", tmp_path)
+    parted, whole = load("flying_chairs", root), load("flying_chairs_whole", root)
+    assert whole.train == whole.test and len(whole.test) == len(parted.train) + len(parted.test)
+    assert set(whole.test.keys) == {*parted.train.keys, *parted.test.keys}
 
 
 def test_flow_without_its_frame(tmp_path: Path) -> None:

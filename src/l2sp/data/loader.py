@@ -18,7 +18,7 @@ from l2sp.errors import UserError
 
 __all__ = [
     "Batch", "CachedImages", "CachedItems", "Items", "StepSampler", "collate_labels", "collate_maps", "collate_moments",
-    "collate_single", "equal_sizes", "eval_batches", "steps_per_epoch", "train_batches",
+    "collate_single", "equal_sizes", "eval_batches", "spread", "steps_per_epoch", "stored_items", "train_batches",
 ]  # fmt: skip
 
 Batch = tuple[Tensor, Tensor]
@@ -174,6 +174,20 @@ def collate_single(items: Sequence[Pair]) -> Batch:
     """The only item of its batch, as it is: no dimension for the batch, no change of type."""
     (item,) = items
     return item
+
+
+def stored_items(keys: Sequence[K], cache: Cache[K, Pair], workers: int = 0) -> Iterator[Pair]:
+    """Return what lies under each of the keys, in order, one by one and as it is stored. See `train_batches`."""
+    return eval_batches(CachedItems(keys, _as_stored, cache), collate_single, 1, workers)
+
+
+def _as_stored(pair: Pair) -> Pair:
+    return pair
+
+
+def spread(count: int, wanted: int) -> set[int]:
+    """Return that many (or all) of the numbers 0 .. count - 1, evenly spread."""
+    return {int((place + 0.5) * count / wanted) for place in range(min(wanted, count))}
 
 
 def equal_sizes(items: Iterable[Pair], limit: int) -> Iterator[tuple[int, Tensor, Tensor]]:

@@ -137,8 +137,9 @@ def flow() -> str:
     return (
         "End-point errors (EPE) in pixels on the test pairs, less is better. Zero flow: of no motion anywhere, which "
         "says how much the pictures of a set move. Pre-trained: of the flow branch as fine-tuning finds it. "
-        f"Fine-tuned: at the chosen settings. {_SPREAD} Pre-trained against zero flow: the error of zero flow over the "
-        "pre-trained branch's; below 1 the branch is worse than no motion."
+        "Fine-tuned: at the chosen settings; its branch alone: what the flow branch predicts by itself after that, "
+        f"without the head that reads both branches. {_SPREAD} Pre-trained against zero flow: the error of zero flow "
+        "over the pre-trained branch's; below 1 the branch is worse than no motion."
     )
 
 

@@ -18,9 +18,9 @@ from l2sp.report.select import (
     setting_order,
     setting_text,
 )
-from l2sp.report.statistics import Comparison, Summary, compare, summarise
+from l2sp.report.statistics import Comparison, compare
 from l2sp.report.table import Table, Value
-from l2sp.report.tables import comparison_record, summary_record
+from l2sp.report.tables import comparison_record, measured, summary_record
 from l2sp.report.text import DASH, arm, difference, measured_interval, setting_number
 
 __all__ = ["SETTINGS_TABLES", "settings_table"]
@@ -103,14 +103,9 @@ def _add(
     c = Comparison() if is_base else compare(base, line.rows, row.better)
     cells += [ARMS[setting.reg], setting_number(setting.alpha), setting_number(setting.beta)]
     cells += [setting.printed.get(metric) or DASH for metric in metrics]
-    cells += [arm(_summary(line.rows, metric), row.unit) for metric in metrics]
+    cells += [arm(measured(line.rows, metric), row.unit) for metric in metrics]
     cells += [difference(c, row.unit), measured_interval(c, row.unit), c.verdict or DASH, line.note]
     table.add(cells, _record(line, c, row.unit, metrics, scale))
-
-
-def _summary(rows: Sequence[Row], metric: str) -> Summary:
-    measured = [row.measured(metric) for row in rows]
-    return summarise([value for value in measured if value is not None])
 
 
 def _lines(runs: Sequence[Row], printed: Sequence[PaperSetting]) -> list[_Line]:
@@ -152,5 +147,5 @@ def _record(line: _Line, c: Comparison, unit: Unit, metrics: Sequence[str], scal
     record |= {f"ours_{key}": getattr(first, key, None) for key in ("alpha", "beta", "lr", "steps")}
     for metric in metrics:
         record |= {f"paper_{metric}": setting.printed.get(metric, "")}
-        record |= summary_record(f"ours_{metric}", _summary(line.rows, metric), unit)
+        record |= summary_record(f"ours_{metric}", measured(line.rows, metric), unit)
     return record | comparison_record(c, unit) | {"note": line.note}

@@ -22,7 +22,7 @@ from l2sp.report.select import (
 )
 from l2sp.report.statistics import Comparison, Summary, compare, summarise
 from l2sp.report.table import Table, Value
-from l2sp.report.tables import comparison_record, summary_record
+from l2sp.report.tables import comparison_record, measured, summary_record
 from l2sp.report.text import DASH, arm, difference, measured_interval, plain, setting_number
 
 __all__ = ["Rung", "alpha", "flow", "ladder", "learning_rate", "regime", "selection"]
@@ -166,8 +166,8 @@ def flow(rows: Sequence[Row], paper: Paper, scale: str) -> Table | None:
     `flow_start`, which evaluate the pre-trained branch on a set that nothing is fine-tuned on.
     """
     runs = [row for row in (*main_rows(rows), *study_rows(rows, "flow_start")) if row.metric == "EPE"]
-    header = ["target", "test pairs", "zero flow", "pre-trained", "fine-tuned L2", "fine-tuned L2-SP"]
-    header += ["pre-trained against zero flow"]
+    header = ["target", "test pairs", "zero flow", "pre-trained", "fine-tuned L2", "its branch alone"]
+    header += ["fine-tuned L2-SP", "its branch alone", "pre-trained against zero flow"]
     table = _table("flow", "What fine-tuning adds to the pre-trained flow branch", scale, captions.flow(), header)
     for name in experiments_of(runs, paper):
         arms = [chosen_rows(runs, name, reg) for reg in ARMS]
@@ -187,10 +187,14 @@ def _flow_line(
     pairs = sorted({row.n for row in found if row.n})
     cells = [printed.target if printed else first.target or first.experiment]
     cells += [" or ".join(f"{n:,}" for n in pairs) or DASH, plain(zero, unit), plain(start, unit)]
-    cells += [*(arm(_value(rows), unit) for rows in arms), f"{factor:.2f}×" if factor == factor else DASH]
+    for rows in arms:
+        cells += [arm(_value(rows), unit), arm(measured(rows, "EPE_branch"), unit)]
+    cells.append(f"{factor:.2f}×" if factor == factor else DASH)
     record: dict[str, Value] = {"scale": scale, "experiment": first.experiment, "unit": unit.name}
     record |= {"n": " or ".join(map(str, pairs)), "zero": zero, "pre_trained": start, "factor": factor}
-    return cells, record | _arm_record("l2", arms[0], paper) | _arm_record("l2_sp", arms[1], paper)
+    for reg, rows in zip(ARMS, arms, strict=True):
+        record |= _arm_record(reg, rows, paper) | summary_record(f"{reg}_branch", measured(rows, "EPE_branch"), unit)
+    return cells, record
 
 
 def _recorded(rows: Sequence[Row], metric: str) -> float:

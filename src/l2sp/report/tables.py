@@ -14,7 +14,7 @@ from l2sp.report.statistics import VERDICTS, Comparison, Summary, compare, summa
 from l2sp.report.table import Table, Value
 from l2sp.report.text import DASH, arm, difference, measured_interval, scaled
 
-__all__ = ["Pair", "comparison_record", "pairs", "summary_record", "table3"]
+__all__ = ["Pair", "comparison_record", "measured", "pairs", "summary_record", "table3"]
 
 
 @dataclass(frozen=True)
@@ -45,6 +45,12 @@ def _own_row(experiment: str, rows: Sequence[Row], paper: Paper) -> PaperRow:
     unit = paper.unit(experiment, first.metric)
     texts = (first.approach or "own", first.target or experiment, first.task, first.metric, first.better)
     return PaperRow(experiment, "", *texts, unit, "", "")
+
+
+def measured(rows: Sequence[Row], metric: str) -> Summary:
+    """Mean and spread of a metric over those of the runs that measured it."""
+    found = [row.measured(metric) for row in rows]
+    return summarise([value for value in found if value is not None])
 
 
 def summary_record(prefix: str, summary: Summary, unit: Unit) -> dict[str, Value]:

@@ -23,10 +23,10 @@ from l2sp.data.joint import ScaledCrop
 from l2sp.data.loader import (
     CachedItems,
     collate_maps,
-    collate_single,
     equal_sizes,
-    eval_batches,
+    spread,
     steps_per_epoch,
+    stored_items,
     train_batches,
 )
 from l2sp.data.segmentation import IGNORED, Maps, Segmentation, hold_out, read
@@ -120,7 +120,7 @@ class EncNetTask:
         scales = self._protocol.multi_scale
         multi, single = (ConfusionMatrix(len(self._data.classes), IGNORED) for _ in range(2))
         maps_of = self._parts[split]
-        shown = _spread(len(maps_of), self._protocol.pictures)
+        shown = spread(len(maps_of), self._protocol.pictures)
         pictures: dict[str, bytes] = {}
         self.model.eval()
         for first, images, maps in equal_sizes(self._stored(maps_of), self._cfg.evaluate.batch_size):
@@ -142,8 +142,7 @@ class EncNetTask:
     def _stored(self, maps: Maps) -> Iterator[Pair]:
         """The scenes of a part as they are stored, one by one."""
         cache = self._cache if maps is self._parts["train"] else MapCache(self._data.decode, limit_bytes=0)
-        items = CachedItems(maps.keys, _as_stored, cache)
-        return eval_batches(items, collate_single, 1, workers=self._cfg.runtime.workers)
+        return stored_items(maps.keys, cache, self._cfg.runtime.workers)
 
     def _classify(self, images: Tensor, scales: list[float], flip: bool) -> Tensor:
         return _predict(self._net, images, self._cfg, scales, flip).cpu()
@@ -171,10 +170,6 @@ def _augmentation(protocol: EncNetConfig) -> ScaledCrop:
         blur=augment.blur,
         flip=augment.flip,
     )
-
-
-def _as_stored(scene: Pair) -> Pair:
-    return scene
 
 
 def _network(cfg: TrainConfig, classes: int) -> EncNet:
@@ -212,11 +207,6 @@ def _predict(model: EncNet, images: Tensor, cfg: TrainConfig, scales: list[float
         batch=cfg.evaluate.batch_size,
     )
     return scores(model.segment, normalized, scales, windows).argmax(1)
-
-
-def _spread(count: int, wanted: int) -> set[int]:
-    """That many numbers of 0..count-1, evenly spread."""
-    return {int((place + 0.5) * count / wanted) for place in range(min(wanted, count))}
 
 
 APPROACH = EncNetTask

@@ -62,7 +62,7 @@ class PhaseConfig:
 
 @dataclass
 class TurnConfig:
-    """Steps of the phases on the target set (`data`) and on its `partner`, for the experiments' `phases` to refer to."""
+    """Steps of the phases on the target set (`data`) and on its `partner`; the experiments' `phases` refer to them."""
 
     target: int = MISSING
     partner: int = MISSING

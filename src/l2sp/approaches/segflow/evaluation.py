@@ -13,8 +13,8 @@ from l2sp.approaches.base import Evaluation
 from l2sp.approaches.segflow.config import SegFlowConfig
 from l2sp.approaches.segflow.network import SegFlow
 from l2sp.approaches.segflow.pictures import flow_pictures, mask_pictures
-from l2sp.data.images import MomentCache, Pair
-from l2sp.data.loader import CachedItems, collate_single, equal_sizes, eval_batches
+from l2sp.data.images import MomentCache
+from l2sp.data.loader import equal_sizes, spread, stored_items
 from l2sp.data.moving import resize_flow, resize_frames
 from l2sp.data.video import Pairs
 from l2sp.metrics import EndPointError, RegionSimilarity
@@ -29,7 +29,7 @@ def evaluate_masks(net: SegFlow, pairs: Pairs, cache: MomentCache, cfg: TrainCon
     Args:
         net: in evaluation mode.
         pairs: whole sequences, in order of time.
-        cache: decodes them.
+        cache: holds or decodes them.
         cfg: the run.
         shown: whether samples are kept.
     """
@@ -80,7 +80,7 @@ class _Album:
         protocol = cast(SegFlowConfig, cfg.approach)
         self.files: dict[str, bytes] = {}
         count, wanted = len(pairs), protocol.pictures if shown else 0
-        self._spread = {int((place + 0.5) * count / wanted) for place in range(min(wanted, count))}
+        self._spread = spread(count, wanted)
         middle = pairs.clips[len(pairs.clips) // 2]
         clip = [index for index, name in enumerate(pairs.sequences) if name == middle]
         self._clip = {index: place for place, index in enumerate(clip[: protocol.animation if shown else 0])}
@@ -92,18 +92,8 @@ class _Album:
 
 
 def _items(pairs: Pairs, cache: MomentCache, cfg: TrainConfig) -> Iterator[tuple[int, Tensor, Tensor]]:
-    """Runs of items of one size, as stored: number of the first, frames uint8 (N, 2, 3, H, W), truths.
-
-    What is seen once is not kept.
-    """
-    once = MomentCache(cache.decode, limit_bytes=0)
-    items = CachedItems(pairs.keys, _as_stored, once)
-    stored = eval_batches(items, collate_single, 1, workers=cfg.runtime.workers)
-    return equal_sizes(stored, cfg.evaluate.batch_size)
-
-
-def _as_stored(moment: Pair) -> Pair:
-    return moment
+    """Runs of items of one size: number of the first, frames uint8 (N, 2, 3, H, W), truths."""
+    return equal_sizes(stored_items(pairs.keys, cache, cfg.runtime.workers), cfg.evaluate.batch_size)
 
 
 def _scaled(net: SegFlow, frames: Tensor, size: tuple[int, int]) -> Tensor:

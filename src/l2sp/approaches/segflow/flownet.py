@@ -73,7 +73,7 @@ class FlowNetS(nn.Module):
         self.channels = (concat2, concat3, concat4)
 
     def forward(self, frames: Tensor) -> FlowFeatures:
-        """Frames (B, 6, H, W), the earlier one's channels first; sides are multiples of 64."""
+        """Frames (B, 6, H, W), the channels of that from which flow goes first; sides are multiples of 64."""
         conv2 = _leaky(self.conv2(_leaky(self.conv1(frames))))
         conv3 = _leaky(self.conv3_1(_leaky(self.conv3(conv2))))
         conv4 = _leaky(self.conv4_1(_leaky(self.conv4(conv3))))

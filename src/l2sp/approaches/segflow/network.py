@@ -151,10 +151,10 @@ class SegFlow(nn.Module):
                 self.flow_head = FCNHead(channels, 2)
 
     def forward(self, frames: Tensor, frozen: Sequence[str] = (), mask: bool = True, flow: bool = True) -> Output:
-        """Frames (B, 2, 3, H, W), RGB in [0, 1], the earlier one first.
+        """Frames (B, 2, 3, H, W), RGB in [0, 1]; flow goes from the first to the second.
 
         Args:
-            frames: of one size; the segmentation branch sees the earlier one.
+            frames: of one size; the segmentation branch sees the first.
             frozen: parts that are not trained now: branches among them are passed without a graph.
             mask, flow: whether the scores of that head are wanted.
         """

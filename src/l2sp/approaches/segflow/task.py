@@ -148,10 +148,12 @@ class SegFlowTask:
         if split == "train":
             wanted = set(pairs.clips[:: self._protocol.fit_clips])
             pairs = pairs.select(i for i, name in enumerate(pairs.sequences) if name in wanted)
+        # What is tested is seen once.
+        cache = material.cache if split == "train" else MomentCache(material.video.decode, limit_bytes=0)
         self._net.eval()
         if material.video.kind == "mask":
-            return evaluate_masks(self._net, pairs, material.cache, self._cfg, shown=split != "train")
-        return evaluate_flow(self._net, self._as_started(), pairs, material.cache, self._cfg, shown=split != "train")
+            return evaluate_masks(self._net, pairs, cache, self._cfg, shown=split != "train")
+        return evaluate_flow(self._net, self._as_started(), pairs, cache, self._cfg, shown=split != "train")
 
     def _as_started(self) -> SegFlow | None:
         """The flow branch alone with its starting weights; None where it starts from scratch."""
