@@ -27,10 +27,10 @@ ALLOWED = {
     "schema": {"approaches"},
     "approaches": {"errors", "files", "limits", "metrics", "data", "approaches", "config", "schema"},
     "config": {"errors", "limits", "approaches", "schema"},  # the approaches' schemas and limits
-    "runs": {"errors", "files", "config", "schema", "data"},
+    "runs": {"errors", "files", "approaches", "config", "schema", "data"},
     "training": {"errors", "files", "machine", "config", "schema", "runs", "data", "approaches", "training"},
     "report": {"errors", "files", "report"},
-    "plans": {"errors", "config", "schema", "runs"},
+    "plans": {"errors", "approaches", "config", "schema", "runs"},
     "runner": {"errors", "machine", "config", "runs", "plans", "approaches", "training", "cli"},
     "campaign": {"errors", "config", "plans", "approaches", "runner", "report"},
     "describe": {"machine", "schema", "approaches", "training"},

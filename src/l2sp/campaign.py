@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from l2sp.approaches.registry import data_digest
-from l2sp.config import PRINTED, override, scale_names, starts_of
+from l2sp.approaches.registry import data_digest, starts_of
+from l2sp.config import PRINTED, override, scale_names
 from l2sp.errors import UserError
 from l2sp.plans import Plan, Planned, expand, load_plan, reproduction, sources_of
 from l2sp.report import build_report, print_tables

@@ -26,9 +26,17 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from l2sp import limits
-from l2sp.approaches.registry import approach_names, further_sets, further_starts, labels_of, limits_of, schema_of
+from l2sp.approaches.registry import (
+    approach_names,
+    further_sets,
+    further_starts,
+    labels_of,
+    limits_of,
+    schema_of,
+    sets_of,
+)
 from l2sp.errors import UserError
-from l2sp.schema import DataConfig, TrainConfig, WeightsConfig
+from l2sp.schema import TrainConfig
 
 __all__ = [
     "CONFIGS",
@@ -43,8 +51,6 @@ __all__ = [
     "override",
     "register",
     "scale_names",
-    "sets_of",
-    "starts_of",
     "typed",
 ]
 
@@ -144,18 +150,6 @@ def identity(cfg: TrainConfig) -> dict[str, Any]:
 def _named(plain: dict[str, Any], further: Sequence[str], main: str) -> list[dict[str, Any]]:
     """The node `main`, and those of the approach's settings `further` that are not null."""
     return [plain[main], *(plain["approach"][key] for key in further if plain["approach"][key] is not None)]
-
-
-def starts_of(cfg: TrainConfig) -> dict[str, WeightsConfig]:
-    """The starting points of a run: `weights`, and what its approach has beside it, by key."""
-    further = {key: getattr(cfg.approach, key) for key in further_starts(cfg.approach.name)}
-    return {"weights": cfg.weights, **{key: start for key, start in further.items() if start is not None}}
-
-
-def sets_of(cfg: TrainConfig) -> dict[str, DataConfig]:
-    """The data sets of a run: `data`, by which it is evaluated, and what its approach has beside it, by key."""
-    further = {key: getattr(cfg.approach, key) for key in further_sets(cfg.approach.name)}
-    return {"data": cfg.data, **{key: data for key, data in further.items() if data is not None}}
 
 
 def chosen(cfg: TrainConfig) -> bool:

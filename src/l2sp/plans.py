@@ -13,7 +13,8 @@ from omegaconf import MISSING, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from l2sp.config import CONFIGS, compose, explain, leaves, starts_of
+from l2sp.approaches.registry import starts_of
+from l2sp.config import CONFIGS, compose, explain, leaves
 from l2sp.errors import UserError
 from l2sp.runs import Run, run_of, source_of
 from l2sp.schema import TrainConfig

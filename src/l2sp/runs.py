@@ -27,7 +27,8 @@ from typing import Any
 
 import yaml
 
-from l2sp.config import ROOT, chosen, compose, fingerprint, identity, override, starts_of
+from l2sp.approaches.registry import starts_of
+from l2sp.config import ROOT, chosen, compose, fingerprint, identity, override
 from l2sp.errors import UserError
 from l2sp.files import write_atomically
 from l2sp.schema import TrainConfig

@@ -6,8 +6,9 @@ from typing import cast
 
 import pytest
 
+from l2sp.approaches.registry import starts_of
 from l2sp.approaches.segflow.config import SegFlowConfig
-from l2sp.config import compose, starts_of
+from l2sp.config import compose
 from l2sp.errors import UserError
 
 PAPER = ["experiment=segflow_davis", "scale=paper", "reg=l2"]

@@ -1,9 +1,8 @@
 """The approaches: every package beside this module is one, and nothing else lists them.
 
 Its `config` module (which imports no torch) has `SCHEMA`, the dataclass of its settings, `LIMITS`, what they may be,
-`LABELS`, the settings that make no other run: which penalty a table reports, what is kept to look at, and `SETS` and
-`STARTS`, the settings that are data sets and starting points beside `data` and `weights`. Its `task` module has
-`APPROACH`, the class that the training loop calls.
+and `LABELS`, the settings that make no other run: which penalty a table reports, what is kept to look at. Its `task`
+module has `APPROACH`, the class that the training loop calls.
 """
 
 from __future__ import annotations
@@ -12,10 +11,11 @@ import pkgutil
 from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, cast, get_args, get_type_hints
 
 from l2sp import approaches
 from l2sp.errors import UserError
+from l2sp.schema import DataConfig, TrainConfig, WeightsConfig
 
 if TYPE_CHECKING:
     import torch
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from l2sp.approaches.base import Approach, Outline
     from l2sp.approaches.config import ApproachConfig
     from l2sp.limits import Limit
-    from l2sp.schema import TrainConfig
 
 __all__ = [
     "approach_names",
@@ -35,6 +34,8 @@ __all__ = [
     "limits_of",
     "outline",
     "schema_of",
+    "sets_of",
+    "starts_of",
     "task_module",
 ]
 
@@ -67,12 +68,28 @@ def labels_of(name: str) -> tuple[str, ...]:
 
 def further_sets(name: str) -> tuple[str, ...]:
     """The settings of an approach that are data sets, beside `data`."""
-    return tuple(import_module(f"l2sp.approaches.{name}.config").SETS)
+    return _settings_of(name, DataConfig)
 
 
 def further_starts(name: str) -> tuple[str, ...]:
     """The settings of an approach that are starting points, beside `weights`."""
-    return tuple(import_module(f"l2sp.approaches.{name}.config").STARTS)
+    return _settings_of(name, WeightsConfig)
+
+
+def _settings_of(name: str, kind: type) -> tuple[str, ...]:
+    return tuple(key for key, hint in get_type_hints(schema_of(name)).items() if kind in (hint, *get_args(hint)))
+
+
+def starts_of(cfg: TrainConfig) -> dict[str, WeightsConfig]:
+    """The starting points of a run: `weights`, and what its approach has beside it, by key."""
+    further = {key: getattr(cfg.approach, key) for key in further_starts(cfg.approach.name)}
+    return {"weights": cfg.weights, **{key: start for key, start in further.items() if start is not None}}
+
+
+def sets_of(cfg: TrainConfig) -> dict[str, DataConfig]:
+    """The data sets of a run: `data`, by which it is evaluated, and what its approach has beside it, by key."""
+    further = {key: getattr(cfg.approach, key) for key in further_sets(cfg.approach.name)}
+    return {"data": cfg.data, **{key: data for key, data in further.items() if data is not None}}
 
 
 def task_module(name: str) -> str:

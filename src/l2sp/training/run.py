@@ -10,9 +10,8 @@ from typing import Any
 import torch
 
 from l2sp.approaches.base import Approach, Evaluation
-from l2sp.approaches.registry import build_approach, data_digest
+from l2sp.approaches.registry import build_approach, data_digest, starts_of
 from l2sp.approaches.weights import save_weights
-from l2sp.config import starts_of
 from l2sp.errors import Diverged, UserError
 from l2sp.machine import cores, peak_memory
 from l2sp.runs import Run, environment, run_of, source_of

@@ -11,7 +11,7 @@ from omegaconf import MISSING
 from l2sp.approaches.config import ApproachConfig
 from l2sp.limits import Limit, at_least, pair, span, triple
 
-__all__ = ["LABELS", "LIMITS", "SCHEMA", "SETS", "STARTS", "AugmentConfig", "DSTLConfig", "NetworkConfig"]
+__all__ = ["LABELS", "LIMITS", "SCHEMA", "AugmentConfig", "DSTLConfig", "NetworkConfig"]
 
 
 @dataclass
@@ -61,8 +61,6 @@ class DSTLConfig(ApproachConfig):
 
 SCHEMA = DSTLConfig
 LABELS = ("penalty",)
-SETS: tuple[str, ...] = ()
-STARTS: tuple[str, ...] = ()
 LIMITS: Mapping[str, Limit] = {
     "network.width": span(0, ends="(]"),
     "network.dropout": span(0, 1, "[)"),

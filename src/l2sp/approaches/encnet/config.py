@@ -12,7 +12,7 @@ from l2sp.approaches.config import ApproachConfig
 from l2sp.limits import Limit, at_least, each, one_of, pair, span, triple
 
 __all__ = [
-    "LABELS", "LIMITS", "SCHEMA", "SETS", "STARTS", "AugmentConfig", "EncNetConfig", "MultiScaleConfig", "NetworkConfig"
+    "LABELS", "LIMITS", "SCHEMA", "AugmentConfig", "EncNetConfig", "MultiScaleConfig", "NetworkConfig"
 ]  # fmt: skip
 
 
@@ -72,8 +72,6 @@ class EncNetConfig(ApproachConfig):
 
 SCHEMA = EncNetConfig
 LABELS = ("penalty", "pictures")
-SETS: tuple[str, ...] = ()
-STARTS: tuple[str, ...] = ()
 LIMITS: Mapping[str, Limit] = {
     "network.width": span(0, ends="(]"),
     "network.codes": at_least(1),

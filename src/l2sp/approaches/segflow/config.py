@@ -14,7 +14,7 @@ from l2sp.limits import Limit, at_least, one_of, span, triple
 from l2sp.schema import DataConfig, WeightsConfig
 
 __all__ = [
-    "LABELS", "LIMITS", "PARTS", "SCHEMA", "SETS", "STARTS", "AugmentConfig", "FlowLossConfig", "LrFactors",
+    "LABELS", "LIMITS", "PARTS", "SCHEMA", "AugmentConfig", "FlowLossConfig", "LrFactors",
     "NetworkConfig", "PhaseConfig", "SegFlowConfig", "TurnConfig",
 ]  # fmt: skip
 
@@ -146,8 +146,6 @@ _PHASES: Limit = (
 
 SCHEMA = SegFlowConfig
 LABELS = ("penalty", "pictures", "animation")
-SETS = ("partner",)
-STARTS = ("flow_weights",)
 LIMITS: Mapping[str, Limit] = {
     "network.width": span(0, 1, "(]"),
     "network.flow_width": span(0, 1, "(]"),

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from l2sp.approaches.base import Evaluation, Outline
+from l2sp.approaches.registry import sets_of
 from l2sp.approaches.release import read_release
 from l2sp.approaches.segflow.config import PARTS, PhaseConfig, SegFlowConfig
 from l2sp.approaches.segflow.evaluation import evaluate_flow, evaluate_masks
@@ -20,7 +21,6 @@ from l2sp.approaches.segflow.losses import flow_loss, mask_loss
 from l2sp.approaches.segflow.network import SegFlow, Wiring, check_cover, segmentation_branch
 from l2sp.approaches.segflow.turns import Turns
 from l2sp.approaches.weights import CLASSIFIERS, Start, apply_start, load_branch
-from l2sp.config import sets_of
 from l2sp.data.images import MomentCache, Pair
 from l2sp.data.labelled import combined
 from l2sp.data.loader import CachedItems, collate_moments, train_batches
