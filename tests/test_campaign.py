@@ -185,8 +185,9 @@ def test_sources_without_a_number_of_threads_have_all_cores_and_the_others_share
 
     monkeypatch.setattr(campaign, "run_all", run_all)
     failed = campaign._pre_train(sources, jobs=4, threads=2)
-    assert asked == {(1, 8): ["source/dstl"], (4, 1): ["source/encnet50", "source/encnet101"]}
-    assert len(failed) == 3
+    shared = ["source/encnet50", "source/encnet101", "source/segflow", "source/flownet"]
+    assert asked == {(1, 8): ["source/dstl"], (4, 1): shared}
+    assert len(failed) == 5
 
 
 def test_a_source_that_fails_stops_only_what_starts_from_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

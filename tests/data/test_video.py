@@ -166,7 +166,10 @@ def test_scene_flow_takes_what_is_there(tmp_path: Path) -> None:
     (root / "frames_cleanpass/README").touch()
     (root / tiny_videos.scene_flow_file(scene, "Future", 2)).with_suffix(".txt").touch()
     data = load("driving_clean", root)
-    assert [(a.stem, b.stem) for a, b in zip(data.test.first, data.test.second, strict=True)] == [("0002", "0003")]
+    assert [(a.stem, b.stem) for a, b in zip(data.test.first, data.test.second, strict=True)] == [
+        ("0002", "0003"),
+        ("0002", "0001"),
+    ]
     assert len(data.train) == 6
 
 

@@ -114,10 +114,19 @@ def test_the_pre_trained_branch_is_between_no_motion_and_the_fine_tuned(tree: Pa
     table = flow(rows_of(tree), read_paper(PAPER), "mini")
     assert table is not None
     assert [list(cells) for cells in table.lines] == [
-        ["Monkaa Clean", "24", "4.000", "1.600", "1.500 (1)", "1.250 (1)", "2.50×"],
-        ["Monkaa Final", "1,200", "4.000", "1.600", "1.280 ± 0.030 (3)", "1.080 ± 0.036 (3)", "2.50×"],
-        ["FlyingChairs", "640", "11.500", "2.875", DASH, DASH, "4.00×"],
+        ["Monkaa Clean", "24", "4.000", "1.600", "1.500 (1)", DASH, "1.250 (1)", DASH, "2.50×"],
+        ["Monkaa Final", "1,200", "4.000", "1.600", "1.280 ± 0.030 (3)", DASH, "1.080 ± 0.036 (3)", DASH, "2.50×"],
+        ["FlyingChairs", "640", "11.500", "2.875", DASH, DASH, DASH, DASH, "4.00×"],
     ]
+
+
+def test_the_branch_stands_beside_what_it_is_a_part_of(tmp_path: Path) -> None:
+    for seed, error in enumerate((1.0, 3.0)):
+        write_run(tmp_path, SET, "l2", seed, 2.0, measured={"EPE_branch": error, "EPE_zero": 8.0, "EPE_start": 4.0})
+    table = flow(rows_of(tmp_path), read_paper(PAPER), "mini")
+    assert table is not None
+    assert [line[2:6] for line in table.lines] == [["8.000", "4.000", "2.000 ± 0.000 (2)", "2.000 ± 1.414 (2)"]]
+    assert (table.records[0]["l2_branch_mean"], table.records[0]["l2_sp_branch_n"]) == (2.0, 0)
 
 
 def test_what_was_not_recorded_or_run_is_a_dash(tmp_path: Path) -> None:
@@ -126,7 +135,9 @@ def test_what_was_not_recorded_or_run_is_a_dash(tmp_path: Path) -> None:
     write_run(tmp_path, SET, "l2_sp", 0, 1.0, beta=1.0)  # not the chosen setting
     write_run(tmp_path, "dstl_cub200", "l2", 0, 0.5)
     table = flow(rows_of(tmp_path), read_paper(PAPER), "mini")
-    assert table is not None and [line[2:] for line in table.lines] == [[DASH, DASH, "2.000 (1)", DASH, DASH]]
+    assert table is not None and [line[2:] for line in table.lines] == [
+        [DASH, DASH, "2.000 (1)", DASH, DASH, DASH, DASH]
+    ]
     assert table.records[0]["l2_sp_mean"] is None
 
 

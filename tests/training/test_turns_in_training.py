@@ -403,7 +403,7 @@ def test_no_step_evaluates_the_start(monkaa: Make, world: Path) -> None:
     assert (alone["value"], head["value"]) == pytest.approx(expected, rel=1e-4)
     names = {path.name for path in (run.path / "samples").iterdir()}
     assert {name.partition("-")[2] for name in names} == {"image.png", "truth.png", "prediction.png"}
-    assert {name.partition("-")[0] for name in names} == {"3", "clip00", "clip01"}  # of 6 pairs the middle one
+    assert {name.partition("-")[0] for name in names} == {"6", "clip00", "clip01"}  # of 12 pairs the middle one
 
 
 def test_segflow_without_flow_runs(smoke: Any) -> None:
