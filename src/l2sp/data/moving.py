@@ -17,7 +17,7 @@ from l2sp.data.images import resize_map
 from l2sp.data.segmentation import IGNORED
 from l2sp.errors import UserError
 
-__all__ = ["Moment", "MovingTransform", "resize_flow", "resize_frames", "warp"]
+__all__ = ["Moment", "MovingTransform", "resize_fields", "resize_flow", "resize_frames", "warp"]
 
 Moment = tuple[Tensor, Tensor]
 """Frames (2, 3, H, W), RGB of two times, and their truth: a mask (H, W) or a flow (3, H, W).
@@ -93,6 +93,18 @@ def resize_flow(flow: Tensor, size: tuple[int, int]) -> Tensor:
     return (fields * _ratio(flow, size)).view(*flow.shape[:-2], *size)
 
 
+def resize_fields(fields: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resize true fields (N, 3, H, W) of u, v and valid to `size` = (height, width), in pixels of the new size.
+
+    Nearest, because what is not valid must not leak into its neighbours. Fields of that size are returned themselves.
+    """
+    if fields.shape[-2:] == size:
+        return fields
+    resized = interpolate(fields, size=size, mode="nearest-exact")
+    resized[:, :2] *= _ratio(fields, size)
+    return resized
+
+
 def warp(frame: Tensor, flow: Tensor) -> tuple[Tensor, Tensor]:
     """Sample `frame` float (3, H, W) bilinearly at p + flow(p) for each pixel centre p; `flow`: (2, H, W), pixels.
 
@@ -135,10 +147,7 @@ def _resize_truth(truth: Tensor, size: tuple[int, int]) -> Tensor:
         return truth
     if truth.ndim == 2:
         return resize_map(truth, *size)
-    # Nearest, because what is not valid must not leak into its neighbours.
-    resized = interpolate(truth[None], size=size, mode="nearest-exact")[0]
-    resized[:2] *= _ratio(truth, size)
-    return resized
+    return resize_fields(truth[None], size)[0]
 
 
 def _ratio(flow: Tensor, size: tuple[int, int]) -> Tensor:

@@ -15,7 +15,7 @@ from l2sp.approaches.segflow.network import SegFlow
 from l2sp.approaches.segflow.pictures import flow_pictures, mask_pictures
 from l2sp.data.images import MomentCache
 from l2sp.data.loader import equal_sizes, spread, stored_items
-from l2sp.data.moving import resize_flow, resize_frames
+from l2sp.data.moving import resize_fields, resize_flow, resize_frames
 from l2sp.data.video import Pairs
 from l2sp.metrics import EndPointError, RegionSimilarity
 from l2sp.schema import TrainConfig
@@ -62,7 +62,7 @@ def evaluate_flow(
         out = net(scaled, mask=False)
         found = resize_flow(out.flow, native).cpu()
         errors["EPE"].update(found, truths)
-        errors["EPE_input"].update(out.flow.cpu(), _truth_at(truths, size))
+        errors["EPE_input"].update(out.flow.cpu(), resize_fields(truths, size))
         errors["EPE_branch"].update(resize_flow(net.own_flow(out.flows, size), native).cpu(), truths)
         errors["EPE_zero"].update(torch.zeros_like(found), truths)
         if started is not None:
@@ -99,12 +99,6 @@ def _items(pairs: Pairs, cache: MomentCache, cfg: TrainConfig) -> Iterator[tuple
 def _scaled(net: SegFlow, frames: Tensor, size: tuple[int, int]) -> Tensor:
     """The network's input (N, 2, 3, h, w) on its device."""
     return resize_frames(frames, size).to(net.mean.device)
-
-
-def _truth_at(truths: Tensor, size: tuple[int, int]) -> Tensor:
-    """Fields (N, 3, H, W) at another size: vectors of the nearest pixels, rescaled."""
-    factors = truths.new_tensor([size[1] / truths.shape[-1], size[0] / truths.shape[-2], 1.0])[:, None, None]
-    return truths if truths.shape[-2:] == size else factors * F.interpolate(truths, size, mode="nearest-exact")
 
 
 def _input_size(cfg: TrainConfig) -> tuple[int, int]:
