@@ -1,6 +1,7 @@
 """The penalty against closed forms and autograd of equation 3."""
 
 import copy
+import math
 import subprocess
 import sys
 from collections.abc import Callable
@@ -189,6 +190,18 @@ def test_anchor_is_a_copy_of_the_start() -> None:
     run(model, optimizer, range(3))
     assert sp.distance_to_start() > 0
     assert sp.penalty() == pytest.approx(ALPHA / 2 * sp.distance_to_start() ** 2)
+
+
+def test_distances_by_layer_are_those_of_the_whole() -> None:
+    model = net(0)
+    start = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    sp, optimizer = attached(model, start)
+    run(model, optimizer, range(3))
+    layers = sp.by_layer()
+    assert list(layers) == list(sp.partition.shared)
+    moved, lengths, starts = (math.hypot(*column) for column in zip(*layers.values(), strict=True))
+    assert moved == pytest.approx(sp.distance_to_start()) and lengths == pytest.approx(sp.norm())
+    assert starts == pytest.approx(math.hypot(*(float(start[name].norm()) for name in layers)))
 
 
 def test_deepcopy_of_model_optimizer_and_penalty_trains_alike() -> None:

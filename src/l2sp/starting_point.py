@@ -165,6 +165,11 @@ class StartingPoint:
         """||w_S||, over the shared weights: the distance that plain L2 shrinks."""
         return math.sqrt(math.fsum(_square(p) for p in self._params))
 
+    def by_layer(self) -> dict[str, tuple[float, float, float]]:
+        """||w - w0||, ||w|| and ||w0|| of each shared weight, by name: where the two pulls end."""
+        pairs = zip(self.partition.shared.items(), self._anchors, strict=True)
+        return {name: (_norm(p.detach() - a.to(p.device)), _norm(p), _norm(a)) for (name, p), a in pairs}
+
     def state_dict(self) -> dict[str, Any]:
         """Coefficients and the checksum of w0; the anchor itself comes from the start, at every resume."""
         return {"alpha": self.alpha, "beta": self.beta, "checksum": self.checksum}
@@ -246,8 +251,12 @@ def _copy_like(source: Tensor, param: Tensor) -> Tensor:
     return torch.empty_like(param, requires_grad=False).copy_(source.detach())
 
 
+def _norm(tensor: Tensor) -> float:
+    return float(torch.linalg.vector_norm(tensor.detach(), dtype=torch.float64))
+
+
 def _square(tensor: Tensor) -> float:
-    return float(torch.linalg.vector_norm(tensor.detach(), dtype=torch.float64)) ** 2
+    return _norm(tensor) ** 2
 
 
 def _checksum(shared: Mapping[str, Tensor], anchors: list[Tensor]) -> str:

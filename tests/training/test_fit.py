@@ -72,6 +72,10 @@ def log_of(cfg) -> list[dict]:
     return [{k: v for k, v in line.items() if k != "seconds"} for line in lines]
 
 
+def fits_of(cfg) -> list[dict]:
+    return [line for line in log_of(cfg) if line["split"] == "fit"]
+
+
 def done_of(cfg) -> dict:
     done = json.loads((run_of(cfg).path / "done.json").read_text())
     return {key: value for key, value in done.items() if key not in ("seconds", "peak_memory_mb")}
@@ -109,7 +113,7 @@ def test_both_arms_see_the_same_and_differ_in_the_pull(smoke, artifacts: Path) -
     assert logs[0] == logs[1]
     train(smoke("reg=l2", "reg.alpha=5"))
     train(smoke("reg=l2_sp", "reg.alpha=5"))
-    apart = [log_of(smoke(f"reg={reg}", "reg.alpha=5"))[-3] for reg in ("l2", "l2_sp")]
+    apart = [fits_of(smoke(f"reg={reg}", "reg.alpha=5"))[-1] for reg in ("l2", "l2_sp")]
     assert apart[1]["distance_w0"] < apart[0]["distance_w0"] and apart[0]["distance_zero"] < apart[1]["distance_zero"]
 
 
@@ -159,11 +163,23 @@ def test_source_run_keeps_its_weights_and_the_target_starts_from_them(smoke) -> 
         and env["partition"]["shared"] > env["partition"]["new"] > 0
     )
     assert sum(w.numel() for n, w in weights.items() if w.ndim == 4) == env["partition"]["shared"]
+    trained_on = json.loads((source.path / "env.json").read_text())
+    told = env["sources"]["weights"]
+    assert told == {"experiment": "source/dstl", "scale": "smoke", **{k: trained_on[k] for k in ("classes", "images")}}
 
 
 def test_from_scratch_decays_the_same_weights(smoke) -> None:
     run = train(smoke("reg=l2", "weights.source=none", "weights.experiment=null", "study='from_scratch/x'"))
     assert json.loads((run.path / "done.json").read_text())["distance"] == {}
+
+
+def test_what_each_layer_moved_is_logged_at_the_end(smoke) -> None:
+    run = train(smoke())
+    last, layers = fits_of(smoke())[-1], log_of(smoke())[-1]["layers"]
+    assert len(layers) > 10 and last["distance_w0"] > 0
+    moved, lengths, _ = (math.hypot(*column) for column in zip(*layers.values(), strict=True))
+    assert (moved, lengths) == pytest.approx((last["distance_w0"], last["distance_zero"]), rel=1e-4)
+    assert all(name.endswith("weight") for name in layers) and run.done
 
 
 def test_checkpoint_of_another_start_is_refused(smoke, artifacts: Path) -> None:

@@ -347,10 +347,13 @@ def test_flow_weights_of_another_scale_are_found(davis: Make) -> None:
     try:
         save_weights(source.weights, {f"flow.{name}": t for name, t in branch.state_dict().items()})
         (source.path / "done.json").write_text(json.dumps({"value": 1.0}))
+        (source.path / "env.json").write_text(json.dumps({"clips": {"train": 1000}}))
         env = env_of(train(cfg))
     finally:
         shutil.rmtree(source.path)
     assert env["start"]["flow_weights"]["origin"] == str(source.weights)
+    told = {"experiment": "source/flownet", "scale": "mini", "clips": {"train": 1000}}
+    assert env["sources"]["flow_weights"] == told
     assert env["start"]["weights"]["origin"] == str(run_of(segmentation).weights)
     learnt = [t for table in (branch, SegFlowTask.outline(cfg).model.segmentation) for t in table.parameters()]
     assert env["partition"]["shared"] == sum(t.numel() for t in learnt if t.ndim == 4)

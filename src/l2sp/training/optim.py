@@ -29,6 +29,11 @@ class Regularised:
             return {}
         return {"distance_w0": self.point.distance_to_start(), "distance_zero": self.point.norm()}
 
+    def layers(self) -> dict[str, list[float]]:
+        """||w - w0||, ||w|| and ||w0|| of each shared weight, to six digits; nothing when there is no w0."""
+        by_layer = self.point.by_layer() if self.point is not None else {}
+        return {name: [float(f"{norm:.6g}") for norm in norms] for name, norms in by_layer.items()}
+
     def describe(self) -> dict[str, Any]:
         """The split of the weights (numbers of scalars, names of the new ones) and the checksum of w0, for env.json."""
         if self.point is None:

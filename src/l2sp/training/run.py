@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import time
 from pathlib import Path
@@ -55,7 +56,8 @@ def _train(cfg: TrainConfig, run: Run) -> None:
     approach = build_approach(cfg, data_root, start_files, device)
     regularised = build_optimizer(approach.model, approach.start, cfg.reg, cfg.optim, approach.lr_factors)
     used = {"device": _device_name(device), "threads": torch.get_num_threads()}
-    run.start(environment(**used, **approach.notes, **regularised.describe()))
+    notes = {**approach.notes, "sources": _sources(cfg, start_files)}
+    run.start(environment(**used, **notes, **regularised.describe()))
     try:
         steps = fit(approach, regularised, cfg.optim, cfg.runtime, run)
     except Diverged as lost:
@@ -70,6 +72,8 @@ def _train(cfg: TrainConfig, run: Run) -> None:
     for split, part in found.items():
         run.log(step=steps, split=split, **part.metrics, n=part.n, **part.log)
         run.keep(part.pictures)
+    if layers := regularised.layers():
+        run.log(step=steps, split="layers", layers=layers)
     if run.source:
         save_weights(run.weights, approach.model.state_dict())
     run.finish(_done(approach, found, cfg, steps, regularised, started))
@@ -125,6 +129,17 @@ def _source_weights(cfg: TrainConfig, key: str, data_root: Path) -> Path:
     if not run_of(source).done:
         data_digest(cfg, data_root)  # the run's own data is looked for before minutes go into its start
     return train(source, wait=True).weights
+
+
+def _sources(cfg: TrainConfig, start_files: dict[str, Path]) -> dict[str, Any]:
+    """What the source runs that made the starting weights were trained on, for env.json."""
+    told = {}
+    for key, start in starts_of(cfg).items():
+        if start.source == "source_run":
+            env = json.loads((start_files[key].parent / "env.json").read_text())
+            sizes = {name: env[name] for name in ("classes", "images", "clips") if name in env}
+            told[key] = {"experiment": start.experiment, "scale": start.scale or cfg.scale.name, **sizes}
+    return told
 
 
 def _device(name: str) -> torch.device:
