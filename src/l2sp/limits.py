@@ -10,6 +10,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from l2sp.errors import UserError
+from l2sp.schema import SOURCES
 
 __all__ = ["GENERAL", "Limit", "at_least", "check", "each", "one_of", "pair", "span", "triple"]
 
@@ -61,6 +62,7 @@ GENERAL: Mapping[str, Limit] = {
     "seed": at_least(0),
     "study": (lambda v: bool(_STUDY.fullmatch(v)) and ".." not in v.split("/"), "<name>/<point>, e.g. mine/lr=0.1"),
     "data.part": one_of("objects", "scenes", "views", "clips"),
+    "weights.source": one_of(*SOURCES),
     "reg.name": one_of("l2", "l2_sp"),
     "reg.reference": one_of("start", "origin"),
     "reg.alpha": span(0),

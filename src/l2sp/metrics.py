@@ -104,6 +104,11 @@ class RegionSimilarity:
                 raise ValueError(f"sequence {name!r} has {len(frames)} frames: none between the first and the last")
         return {name: fmean(frames[1:-1]) for name, frames in self._frames.items()}
 
+    @property
+    def counted(self) -> int:
+        """Number of frames that count."""
+        return sum(max(len(frames) - 2, 0) for frames in self._frames.values())
+
     def value(self) -> float:
         """Mean of `by_sequence`, in [0, 1]; raises as it does, and ValueError if there is no sequence."""
         if not self._frames:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from l2sp.approaches import timm_nets
-from l2sp.approaches.segflow.flownet import STRIDE, FlowNetS, flow_size
+from l2sp.approaches.segflow.flownet import STRIDE, FlowFeatures, FlowNetS, flow_size
 from l2sp.approaches.segflow.network import (
     FCNHead,
     SegFlow,
@@ -42,6 +42,8 @@ PLAIN = Wiring(
     flow_mean=(0.45, 0.2, 0.6),
     flow_std=1.0,
     residual=False,
+    head_crops=(2, 2, 8),
+    pooled=False,
 )
 LOUD = replace(PLAIN, flow_factor=25.0)
 SCORES = [f"{head}.score{k}" for head in ("segmentation_head", "flow_head") for k in (3, 4, 5)]
@@ -397,8 +399,8 @@ def test_sides_that_the_original_s_pooling_does_not_cover_are_refused(height: in
     """It loses a cell there: the scores would end 1 or 2 pixels before the frame does."""
     branch = segmentation_branch("resnet26_caffe", NARROW, True)
     with pytest.raises(UserError, match=rf"resnet26_caffe do not cover frames of {height}x{width}"):
-        check_cover("resnet26_caffe", branch, (height, width))
-    check_cover("resnet26_caffe", branch, (480, 854))
+        check_cover("resnet26_caffe", branch, (height, width), PLAIN.head_crops)
+    check_cover("resnet26_caffe", branch, (480, 854), PLAIN.head_crops)
     scores = SegFlow(branch, None, PLAIN).eval()(torch.rand(1, 2, 3, height, width)).mask
     assert scores is not None and scores.shape[-2:] != (height, width)
 
@@ -406,7 +408,7 @@ def test_sides_that_the_original_s_pooling_does_not_cover_are_refused(height: in
 @pytest.mark.parametrize("name", ["inception_v3", "swin_tiny_patch4_window7_224"])
 def test_backbones_that_cannot_take_the_frames_are_refused(name: str) -> None:
     with pytest.raises(UserError, match=name):
-        check_cover(name, segmentation_branch(name, 1.0, True), (96, 160))
+        check_cover(name, segmentation_branch(name, 1.0, True), (96, 160), PLAIN.head_crops)
 
 
 def test_only_what_strides_in_the_middle_has_an_original() -> None:
@@ -532,10 +534,13 @@ def test_a_residual_head_adds_to_the_branch_s_own_prediction(scored: bool) -> No
 # The flow branch's own prediction
 
 
-@pytest.mark.parametrize(("name", "size"), [("resnet26_caffe", (480, 854)), (None, (480, 854)), (None, (96, 128))])
-def test_own_flow_is_in_pixels_of_the_frames(name: str | None, size: tuple[int, int]) -> None:
+@pytest.mark.parametrize(
+    ("name", "size", "pooled"),
+    [("resnet26_caffe", (480, 854), False), (None, (480, 854), False), (None, (96, 128), True)],
+)
+def test_own_flow_is_in_pixels_of_the_frames(name: str | None, size: tuple[int, int], pooled: bool) -> None:
     """Protocol 2.4: 20 times the prediction, bilinear, and a factor for either component."""
-    net, (height, width) = narrow(name), size
+    net, (height, width) = narrow(name, wiring=replace(PLAIN, pooled=pooled)), size
     tall, wide = {(480, 854): (512, 896), (96, 128): (128, 128)}[size]
     assert net.flow_input(size) == (tall, wide)
     prediction = torch.randn(1, 2, tall // 4, wide // 4)
@@ -555,7 +560,7 @@ def test_published_factors_of_own_flow() -> None:
 
 @torch.no_grad()
 def test_the_flow_branch_alone_gives_its_own_prediction() -> None:
-    net, frames = narrow(None), random_frames(0, 60, 120)  # which it sees at 64x128
+    net, frames = narrow(None, wiring=replace(PLAIN, pooled=True)), random_frames(0, 60, 120)  # seen at 64x128
     out = net(frames)
     mean = torch.tensor(PLAIN.flow_mean)[:, None, None]
     pair = F.interpolate((frames - mean).flatten(1, 2), (64, 128), mode="bilinear", align_corners=False)
@@ -598,7 +603,7 @@ def caffe_upscore(scores: Tensor, side: int, stride: int) -> Tensor:
 @torch.no_grad()
 def test_head_is_the_published_chain_with_its_sizes_and_crops() -> None:
     torch.manual_seed(0)
-    head = FCNHead((3, 4, 5), 2)
+    head = FCNHead((3, 4, 5), 2, PLAIN.head_crops)
     randomise(head.parameters(), 1.0)
     maps = [torch.randn(1, 3, 60, 107), torch.randn(1, 4, 30, 54), torch.randn(1, 5, 15, 27)]
     upscore2 = caffe_upscore(head.score5(maps[2]), 4, 2)
@@ -608,6 +613,40 @@ def test_head_is_the_published_chain_with_its_sizes_and_crops() -> None:
     upscore8 = caffe_upscore(head.score3(maps[0]) + upscore4[..., 2 : 2 + 60, 2 : 2 + 107], 16, 8)
     assert upscore8.shape == (1, 2, 488, 864)
     torch.testing.assert_close(head(maps, (480, 854)), upscore8[..., 8 : 8 + 480, 8 : 8 + 854])
+
+
+@torch.no_grad()
+def test_a_head_with_half_the_crops_keeps_places() -> None:
+    """Maps that hold the places of their cells' centres, in pixels, become each pixel's own place."""
+    head = FCNHead((1, 1, 1), 2, (1, 1, 4))
+    for score in (head.score3, head.score4, head.score5):
+        for parameter in score.parameters():
+            parameter.zero_()
+    head.score5.weight.fill_(1.0)
+    cells = (torch.arange(12) + 0.5) * 32
+    maps = [torch.zeros(1, 1, 384 // stride, 384 // stride) for stride in (8, 16)] + [cells.expand(1, 1, 12, 12)]
+    places = head(maps, (384, 384))[0, 0]
+    inner = slice(48, -48)  # beyond the outermost cells there is nothing to interpolate with
+    torch.testing.assert_close(places[inner, inner], (torch.arange(384) + 0.5)[inner].expand(288, 288))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("size", [(96, 160), (160, 284), (480, 854)])
+def test_pooled_flow_features_lie_where_the_segmentation_features_do(size: tuple[int, int]) -> None:
+    net = narrow(wiring=replace(PLAIN, pooled=True))
+    seen = [torch.zeros(1, 1, *(-(-side // stride) for side in size)) for stride in (8, 16, 32)]
+    tall, wide = net.flow_input(size)
+    maps = []
+    for stride in (4, 8, 16):
+        rows, columns = ((torch.arange(side // stride) + 0.5) * stride for side in (tall, wide))
+        places = torch.stack(torch.meshgrid(rows * size[0] / tall, columns * size[1] / wide, indexing="ij"))
+        maps.append(places[None])
+    for own, fused, stride in zip(
+        seen, net._fused(seen, FlowFeatures(tuple(maps), ()), (1, 2, 4)), (8, 16, 32), strict=True
+    ):
+        rows, columns = ((torch.arange(side) + 0.5) * stride for side in own.shape[-2:])
+        expected = torch.stack(torch.meshgrid(rows, columns, indexing="ij"))
+        assert (fused[0, 1:] - expected).abs().max() < 0.75 * stride
 
 
 # What learns

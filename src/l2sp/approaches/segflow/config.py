@@ -11,7 +11,7 @@ from omegaconf import MISSING
 
 from l2sp.approaches.config import ApproachConfig
 from l2sp.limits import Limit, at_least, one_of, span, triple
-from l2sp.schema import DataConfig, WeightsConfig
+from l2sp.schema import SOURCES, DataConfig, WeightsConfig
 
 __all__ = [
     "LABELS", "LIMITS", "PARTS", "SCHEMA", "AugmentConfig", "FlowLossConfig", "LrFactors",
@@ -31,6 +31,9 @@ class NetworkConfig:
     strides 8, 16 and 32, and `flow_factor` of the flow features.
     `flow_unit`: pixels in the unit of the flow head's scores. `flow_output`: `head`, its scores alone, or `residual`,
     those and the flow branch's own prediction. The flow branch sees (frame - `flow_mean`) / `flow_std`.
+    `head_crops`: cells cut off above and left of the maps after each of a head's enlargements, by 2, 2 and 8; right for
+    a ResNet as released (2, 2, 8), for TensorFlow's padding 1, 1, 4. `exchange`: `released`, flow features are halved
+    and cropped by constants that fit 480x854, or `pooled` onto the grid of the segmentation features.
     `frozen_bn`: batch norms normalise by the pre-trained statistics in training too.
     """
 
@@ -44,6 +47,8 @@ class NetworkConfig:
     flow_output: str = MISSING
     flow_mean: list[float] = MISSING
     flow_std: float = MISSING
+    head_crops: list[int] = MISSING
+    exchange: str = MISSING
     frozen_bn: bool = MISSING
 
 
@@ -155,6 +160,12 @@ LIMITS: Mapping[str, Limit] = {
     "network.flow_output": one_of("head", "residual"),
     "network.flow_mean": triple(-math.inf),
     "network.flow_std": span(0, ends="(]"),
+    "network.head_crops": (
+        lambda v: len(v) == 3 and all(0 <= crop <= most for crop, most in zip(v, (2, 2, 8), strict=True)),
+        "three numbers of cells, up to 2, 2 and 8",
+    ),
+    "network.exchange": one_of("released", "pooled"),
+    "flow_weights.source": one_of(*SOURCES),
     "partner.part": one_of("objects", "scenes", "views", "clips"),
     "turn.target": at_least(0),
     "turn.partner": at_least(0),

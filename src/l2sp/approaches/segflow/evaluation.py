@@ -43,7 +43,7 @@ def evaluate_masks(net: SegFlow, pairs: Pairs, cache: MomentCache, cfg: TrainCon
             for name in pictures.names(first + place):
                 pictures.files |= mask_pictures(name, frames[place, 0], truth, prediction)
     log = {"IoU_by_sequence": similarity.by_sequence()}
-    return Evaluation({"IoU": similarity.value()}, len(pairs), log, pictures.files)
+    return Evaluation({"IoU": similarity.value()}, similarity.counted, log, pictures.files)
 
 
 def evaluate_flow(

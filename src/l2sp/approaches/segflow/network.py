@@ -19,7 +19,7 @@ from l2sp.errors import UserError
 __all__ = ["FCNHead", "Output", "SegFlow", "Wiring", "check_cover", "segmentation_branch"]
 
 _SEGMENTATION_CROPS, _FLOW_CROPS = (1, 2, 4), (1, 0, 0)
-"""Where the pooled flow features are cropped for each head, at strides 32, 16 and 8."""
+"""Where the release crops the pooled flow features for each head, at strides 32, 16 and 8."""
 
 
 class Output(NamedTuple):
@@ -41,7 +41,9 @@ class Wiring:
 
     `flow_unit`: pixels in the unit of the flow head's scores. `mean`, `std`: of the frames' channels on [0, 1], for
     the segmentation branch; the flow branch gets (frame - `flow_mean`) / `flow_std`. `residual`: the flow is what the
-    flow branch predicts and the head's scores, not these alone.
+    flow branch predicts and the head's scores, not these alone. `head_crops`: cells cut off before the maps after each
+    of a head's three enlargements. `pooled`: flow features are pooled onto the grid of the segmentation features, not
+    halved and cropped as released.
     """
 
     factors: tuple[float, float, float]
@@ -52,6 +54,8 @@ class Wiring:
     flow_mean: tuple[float, float, float]
     flow_std: float
     residual: bool
+    head_crops: tuple[int, int, int]
+    pooled: bool
 
 
 def segmentation_branch(name: str, width: float, frozen_bn: bool) -> nn.Module:
@@ -73,8 +77,8 @@ def segmentation_branch(name: str, width: float, frozen_bn: bool) -> nn.Module:
     return backbone
 
 
-def check_cover(name: str, backbone: nn.Module, size: Sequence[int]) -> None:
-    """Sees whether a backbone's maps cover frames of that height and width: the heads double each and crop it.
+def check_cover(name: str, backbone: nn.Module, size: Sequence[int], crops: Sequence[int]) -> None:
+    """Sees whether a backbone's maps cover frames of that height and width: the heads enlarge each and crop it.
 
     The original's pooling, without padding, loses a cell where a side is 1 or 2 pixels more than a multiple of 8.
 
@@ -86,9 +90,9 @@ def check_cover(name: str, backbone: nn.Module, size: Sequence[int]) -> None:
     except (AssertionError, RuntimeError, ValueError) as error:
         reason = str(error).split("\n", 1)[0][:120]
         raise UserError(f"network: {name} cannot take frames of {size[0]}x{size[1]} ({reason})") from error
-    steps = [(size, 8), *((found.shape[-2:], 2) for found in maps)]
-    for (wanted, factor), found in zip(steps, maps, strict=False):
-        if any(factor * cells < side for cells, side in zip(found.shape[-2:], wanted, strict=True)):
+    wanted = [size, *(found.shape[-2:] for found in maps)]
+    for sides, factor, crop, found in zip(wanted, (8, 2, 2), reversed(crops), maps, strict=False):
+        if any(factor * (cells + 1) - crop < side for cells, side in zip(found.shape[-2:], sides, strict=True)):
             raise UserError(
                 f"network: the maps of {name} do not cover frames of {size[0]}x{size[1]}: give approach.input_size "
                 "other sides, such as multiples of 32"
@@ -103,10 +107,12 @@ class FCNHead(nn.Module):
     Args:
         channels: of the fused features at strides 8, 16 and 32.
         outputs: number of scores: classes, or components of the flow.
+        crops: see `Wiring.head_crops`.
     """
 
-    def __init__(self, channels: Sequence[int], outputs: int) -> None:
+    def __init__(self, channels: Sequence[int], outputs: int, crops: tuple[int, int, int]) -> None:
         super().__init__()
+        self.crops = crops
         self.score3, self.score4, self.score5 = (_zero(nn.Conv2d(count, outputs, 1)) for count in channels)
         self.twice: Tensor
         self.eightfold: Tensor
@@ -115,11 +121,11 @@ class FCNHead(nn.Module):
 
     def forward(self, fused: Sequence[Tensor], size: Sequence[int]) -> Tensor:
         """Features at strides 8, 16 and 32 of frames of `size` (H, W) to scores (B, outputs, H, W)."""
-        map3, map4, map5 = fused
-        scores = _crop(_enlarge(self.score5(map5), self.twice, 2), 2, map4.shape[-2:])
+        (map3, map4, map5), (first, second, last) = fused, self.crops
+        scores = _crop(_enlarge(self.score5(map5), self.twice, 2), first, map4.shape[-2:])
         scores = scores + self.score4(map4)
-        scores = _crop(_enlarge(scores, self.twice, 2), 2, map3.shape[-2:])
-        return _crop(_enlarge(scores + self.score3(map3), self.eightfold, 8), 8, size)
+        scores = _crop(_enlarge(scores, self.twice, 2), second, map3.shape[-2:])
+        return _crop(_enlarge(scores + self.score3(map3), self.eightfold, 8), last, size)
 
 
 class SegFlow(nn.Module):
@@ -146,9 +152,9 @@ class SegFlow(nn.Module):
         if segmentation is not None:
             own = cast(Any, segmentation).feature_info.channels()
             channels = [n + (flow.channels[k] if flow is not None else 0) for k, n in enumerate(own)]
-            self.segmentation_head = FCNHead(channels, 2)
+            self.segmentation_head = FCNHead(channels, 2, wiring.head_crops)
             if flow is not None:
-                self.flow_head = FCNHead(channels, 2)
+                self.flow_head = FCNHead(channels, 2, wiring.head_crops)
 
     def forward(self, frames: Tensor, frozen: Sequence[str] = (), mask: bool = True, flow: bool = True) -> Output:
         """Frames (B, 2, 3, H, W), RGB in [0, 1]; flow goes from the first to the second.
@@ -166,9 +172,9 @@ class SegFlow(nn.Module):
             return Output(None, self.own_flow(flows, size) if flow else None, flows)
         logits = motion = None
         if mask and self.segmentation_head is not None:
-            logits = self.segmentation_head(_fused(seen, moved, _SEGMENTATION_CROPS), size)
+            logits = self.segmentation_head(self._fused(seen, moved, _SEGMENTATION_CROPS), size)
         if flow and self.flow_head is not None:
-            motion = self.wiring.flow_unit * self.flow_head(_fused(seen, moved, _FLOW_CROPS), size)
+            motion = self.wiring.flow_unit * self.flow_head(self._fused(seen, moved, _FLOW_CROPS), size)
             if self.wiring.residual:
                 motion = motion + self.own_flow(flows, size)
         return Output(logits, motion, flows)
@@ -181,8 +187,8 @@ class SegFlow(nn.Module):
         return FLOW_UNIT * factors * resized
 
     def flow_input(self, size: Sequence[int]) -> tuple[int, int]:
-        """Sides at which the flow branch sees frames of `size`; alone it needs no margin."""
-        if self.segmentation is not None:
+        """Sides at which the flow branch sees frames of `size`: with the margin that crops need, or without."""
+        if not self.wiring.pooled:
             return flow_size(*size)
         tall, wide = (STRIDE * -(-side // STRIDE) for side in size)
         return tall, wide
@@ -209,16 +215,17 @@ class SegFlow(nn.Module):
             finest, middle, coarsest = (self.wiring.flow_factor * features for features in maps)
             return FlowFeatures((finest, middle, coarsest), flows)
 
-
-def _fused(seen: Sequence[Tensor], moved: FlowFeatures | None, crops: Sequence[int]) -> list[Tensor]:
-    """Features at strides 8, 16 and 32: the segmentation branch's and, halved by pooling, the flow branch's."""
-    if moved is None:
-        return list(seen)
-    pooled = [F.max_pool2d(maps, 3, 2, ceil_mode=True) for maps in moved.maps]
-    return [
-        torch.cat([own, _crop(other, crop, own.shape[-2:])], dim=1)
-        for own, other, crop in zip(seen, pooled, reversed(crops), strict=True)
-    ]
+    def _fused(self, seen: Sequence[Tensor], moved: FlowFeatures | None, crops: Sequence[int]) -> list[Tensor]:
+        """Features at strides 8, 16 and 32: the segmentation branch's and, pooled, the flow branch's."""
+        if moved is None:
+            return list(seen)
+        sizes = [own.shape[-2:] for own in seen]
+        if self.wiring.pooled:
+            others = [F.adaptive_max_pool2d(maps, size) for maps, size in zip(moved.maps, sizes, strict=True)]
+        else:
+            halves = [F.max_pool2d(maps, 3, 2, ceil_mode=True) for maps in moved.maps]
+            others = [_crop(*each) for each in zip(halves, reversed(crops), sizes, strict=True)]
+        return [torch.cat(pair, dim=1) for pair in zip(seen, others, strict=True)]
 
 
 def _crop(maps: Tensor, offset: int, size: Sequence[int]) -> Tensor:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -23,7 +23,7 @@ from l2sp.approaches.segflow.turns import Turns
 from l2sp.approaches.weights import CLASSIFIERS, Start, apply_start, load_branch
 from l2sp.data.images import MomentCache, Pair
 from l2sp.data.labelled import combined
-from l2sp.data.loader import CachedItems, collate_moments, train_batches
+from l2sp.data.loader import CachedItems, collate_pairs, train_batches
 from l2sp.data.moving import MovingTransform
 from l2sp.data.segmentation import IGNORED
 from l2sp.data.video import Pairs, Video, hold_out, read
@@ -33,7 +33,7 @@ from l2sp.schema import TrainConfig
 __all__ = ["APPROACH", "SegFlowTask"]
 
 Batch = tuple[int, Tensor, Tensor]
-_HEADS = {"segmentation_head": ("segmentation_head.",), "flow_head": ("flow_head.",)}
+N = TypeVar("N", int, float)
 _KINDS = {"segmentation": "mask", "flow": "flow"}  # what a task's data tells
 
 
@@ -109,15 +109,15 @@ class SegFlowTask:
         phase = _phases(protocol)[0]
         wanted = _KINDS[phase.task]
         truth = torch.zeros(1, height, width) if wanted == "mask" else torch.ones(1, 3, height, width)
-        parts = [part for part in PARTS if getattr(net, part) is not None]
+        parts = {part: (f"{part}.",) for part in PARTS if getattr(net, part) is not None}
         return Outline(
             net,
-            {part: _HEADS[part] for part in parts if part in _HEADS},
+            {part: names for part, names in parts.items() if part.endswith("head")},
             _lr_factors(protocol),
             lambda: _loss(net, phase, frames, truth, protocol),
             lambda: net(frames),
             f"one pair of frames of {height}x{width} in the {phase.task} phase, one pair for both tasks in the test",
-            {part: (f"{part}.",) for part in parts if part not in _HEADS},
+            {part: names for part, names in parts.items() if not part.endswith("head")},
         )
 
     def batches(self, first: int, last: int) -> Iterator[Batch]:
@@ -133,7 +133,7 @@ class SegFlowTask:
         cfg, material = self._cfg, self._sets[self._phases[number].data]
         items = CachedItems(material.train.keys, _augmentation(self._protocol), material.cache, cfg.seed)
         span = self._turns.done(first, number), self._turns.done(last, number)
-        return train_batches(items, collate_moments, cfg.optim.batch_size, cfg.seed, *span, workers=cfg.runtime.workers)
+        return train_batches(items, collate_pairs, cfg.optim.batch_size, cfg.seed, *span, workers=cfg.runtime.workers)
 
     def loss(self, batch: Batch) -> Tensor:
         """The loss of the batch's phase, with a graph to the parts that learn in it."""
@@ -257,7 +257,7 @@ def _network(cfg: TrainConfig) -> SegFlow:
     segmentation = None
     if network.segmentation is not None:
         segmentation = segmentation_branch(network.segmentation, network.width, network.frozen_bn)
-        check_cover(network.segmentation, segmentation, protocol.input_size)
+        check_cover(network.segmentation, segmentation, protocol.input_size, network.head_crops)
     flow = FlowNetS(network.flow_width) if network.flow else None
     wiring = Wiring(
         _three(network.factors),
@@ -268,11 +268,13 @@ def _network(cfg: TrainConfig) -> SegFlow:
         _three(network.flow_mean),
         network.flow_std,
         network.flow_output == "residual",
+        _three(network.head_crops),
+        network.exchange == "pooled",
     )
     return SegFlow(segmentation, flow, wiring)
 
 
-def _three(values: Sequence[float]) -> tuple[float, float, float]:
+def _three(values: Sequence[N]) -> tuple[N, N, N]:
     first, second, third = values
     return first, second, third
 
@@ -288,7 +290,9 @@ def _starts(net: SegFlow, cfg: TrainConfig, files: Mapping[str, Path]) -> dict[s
     if net.flow is not None and protocol.flow_weights is not None:
         own = protocol.flow_weights
         holder = nn.ModuleDict({"flow": net.flow})  # its files have the whole network's names
-        starts["flow_weights"] = load_branch(own.source, holder, "", files.get("flow_weights"), own.sha256)
+        starts["flow_weights"] = load_branch(
+            own.source, holder, "", files.get("flow_weights"), own.sha256, key="approach.flow_weights"
+        )
     return starts
 
 
