@@ -10,12 +10,14 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from l2sp.errors import UserError
-from l2sp.schema import SOURCES
 
-__all__ = ["GENERAL", "Limit", "at_least", "check", "each", "one_of", "pair", "span", "triple"]
+__all__ = ["GENERAL", "SOURCES", "Limit", "at_least", "check", "each", "one_of", "pair", "span", "triple"]
 
 Limit = tuple[Callable[[Any], bool], str]
 """A predicate, and in words what it asks for."""
+
+SOURCES = ("none", "file", "source_run", "efficientnet_lite0", "timm")
+"""Where starting weights may come from."""
 
 
 def at_least(low: int) -> Limit:

@@ -9,7 +9,6 @@ from omegaconf import MISSING
 from l2sp.approaches.config import ApproachConfig
 
 __all__ = [
-    "SOURCES",
     "DataConfig",
     "EvaluateConfig",
     "OptimConfig",
@@ -80,10 +79,6 @@ class ScaleConfig:
     name: str = MISSING
     world: str | None = MISSING
     require_official: bool = MISSING
-
-
-SOURCES = ("none", "file", "source_run", "efficientnet_lite0", "timm")
-"""Where starting weights may come from."""
 
 
 @dataclass

@@ -21,7 +21,7 @@ from l2sp.approaches.weights import (
     tensors_sha256,
 )
 from l2sp.errors import UserError
-from l2sp.schema import SOURCES
+from l2sp.limits import SOURCES
 
 
 def small_net(width: int = 4, classes: int = 3) -> nn.Module:

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 
 from l2sp.errors import UserError
 from l2sp.files import write_atomically
-from l2sp.schema import SOURCES
+from l2sp.limits import SOURCES
 
 __all__ = [
     "CLASSIFIERS",
@@ -312,12 +312,7 @@ def _check_fit(origin: str, tensors: Tensors, own: Tensors) -> None:
 
 
 def load_start(
-    source: str,
-    model: nn.Module,
-    path: Path | None,
-    sha256: str | None,
-    drop: tuple[str, ...],
-    key: str = "weights",
+    source: str, model: nn.Module, path: Path | None, sha256: str | None, drop: tuple[str, ...], key: str = "weights"
 ) -> Start:
     """Read starting weights for a network and check that they can be its start. The network is not changed.
 

@@ -10,8 +10,8 @@ from typing import Any
 from omegaconf import MISSING
 
 from l2sp.approaches.config import ApproachConfig
-from l2sp.limits import Limit, at_least, one_of, span, triple
-from l2sp.schema import SOURCES, DataConfig, WeightsConfig
+from l2sp.limits import SOURCES, Limit, at_least, one_of, span, triple
+from l2sp.schema import DataConfig, WeightsConfig
 
 __all__ = [
     "LABELS", "LIMITS", "PARTS", "SCHEMA", "AugmentConfig", "FlowLossConfig", "LrFactors",
