@@ -17,7 +17,7 @@ from l2sp.runner import check_jobs, run_all
 
 __all__ = ["Campaign", "run_campaign"]
 
-REPORT_EVERY = 30.0  # seconds between rewrites of the tables while runs go on
+REPORT_EVERY = 120.0  # seconds between rewrites of the tables while runs go on; each takes a second of a core
 
 
 @dataclass(frozen=True)
