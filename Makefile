@@ -10,6 +10,7 @@ JOBS ?=
 DATA ?=
 RESULTS ?= results
 DRY ?=
+PICTURES ?=
 ENV := .venv/.ready
 RUN := .venv/bin/python
 GIGABYTES := 9
@@ -19,7 +20,7 @@ campaign = $(RUN) experiments/reproduce.py --scale $(SCALE) --seeds $(SEEDS) --r
 
 help: ## this list
 	@grep -hE '^[a-z0-9%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | awk -F'|' '{printf "  make %-16s %s\n", $$1, $$2}'
-	@echo "  variables: SCALE=mini|pocket|paper SEEDS=3 JOBS=<processes> DATA=<folder of data sets> RESULTS=results DRY=1 PYTHON=python3"
+	@echo "  variables: SCALE=mini|pocket|paper SEEDS=3 JOBS=<processes> DATA=<folder of data sets> RESULTS=results DRY=1 PICTURES=1 PYTHON=python3"
 
 setup: $(ENV) ## virtual environment in .venv with the pinned versions (Python 3.11 or newer)
 
@@ -37,8 +38,9 @@ reproduce: $(ENV) ## the runs that the tables need and are not done yet, then th
 sweep-%: $(ENV) ## one plan of configs/sweep: sweep-table4, -table5, -table6, -learning_rate (short: -lr), -from_scratch, -selection, -alpha
 	@$(campaign) --plan $(if $(filter lr,$*),learning_rate,$*)
 
-tables: $(ENV) ## tables and figures from the files under results/, without training; renews the README's
-	@$(RUN) scripts/report.py --results "$(RESULTS)" $(if $(filter results,$(RESULTS)),--readme README.md)
+tables: $(ENV) ## tables, figures and report.html from the files under results/, without training; renews the README's
+	@$(RUN) scripts/report.py --results "$(RESULTS)" $(if $(filter results,$(RESULTS)),--readme README.md) \
+		$(if $(filter-out 0,$(PICTURES)),--pictures)
 
 smoke: $(ENV) ## every row of the miniature on the smallest world, in a minute; checks that all parts run, claims nothing
 	@$(RUN) experiments/reproduce.py --scale smoke --seeds 1 --results "$(RESULTS)" $(if $(JOBS),--jobs $(JOBS))

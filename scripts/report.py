@@ -1,4 +1,4 @@
-"""Makes rows.csv, tables and figures of each scale from its run directories, and prints Tables 3 to 6."""
+"""Makes tables, figures and the page of each scale from its run directories, and prints Tables 3 to 6."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--scale", nargs="+", help="default: every scale that has rows or finished runs")
     parser.add_argument("--paper", type=Path, default=PRINTED, help="folder of the paper's tables")
     parser.add_argument("--no-figures", action="store_true", help="tables only")
+    parser.add_argument("--pictures", action="store_true", help="the page shows samples of any data set, yours too")
     parser.add_argument("--readme", type=Path, help="a page that quotes tables, to be renewed")
     parser.add_argument("--quiet", action="store_true", help="do not print the tables")
     return parser.parse_args()
@@ -31,7 +32,7 @@ def main() -> None:
     if unknown := set(scales) - set(scale_names()):
         raise UserError(f"{', '.join(sorted(unknown))}: no such scale; use {', '.join(scale_names())}")
     for scale in scales:
-        files = build_report(args.results, scale, args.paper, not args.no_figures)
+        files = build_report(args.results, scale, args.paper, not args.no_figures, all_pictures=args.pictures)
         if not args.quiet:
             print_tables(args.results, scale, ())
         print(f"{scale}: wrote {len(files)} files under {args.results / scale}")

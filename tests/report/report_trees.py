@@ -46,15 +46,39 @@ def write_run(results: Path, experiment: str, reg: str, seed: int, value: float,
             "train": {metric: given.get("train", 1.0), "n": 192},
         },
         "distance": {"w0": given.get("w0", 3.25), "zero": 40.0},
-        "wall_s": 12.5,
+        "seconds": 12.5,
+        "peak_memory_mb": 640,
     }
     base = results / scale / (f"studies/{study}/runs" if study else "runs")
     folder = base / experiment / f"{reg}-alpha={alpha:g}-beta={beta:g}" / f"seed={seed}"
     folder.mkdir(parents=True)
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     (folder / "done.json").write_text(json.dumps(done))
-    (folder / "env.json").write_text(json.dumps({"w0": given.get("start", "feed" * 16)}))
+    (folder / "env.json").write_text(json.dumps(_environment(flow) | {"w0": given.get("start", "feed" * 16)}))
+    lines = _log(value, seed, given.get("w0", 3.25))
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     return folder
+
+
+def _environment(flow: bool) -> dict[str, Any]:
+    found = {"python": "3.11.7", "torch": "2.14.1", "timm": "1.0.31", "platform": "x86_64", "commit": "c0ffee" * 6}
+    found |= {"dirty": False, "device": "cpu", "cpus": 2, "threads": 1, "images": {"train": 192, "test": 1200}}
+    start = {"origin": "artifacts/mini/source/model.safetensors", "sha256": "ab", "report": "all"}
+    if flow:
+        sources = {"experiment": "source/flownet", "scale": "mini", "images": {"train": 1000, "test": 60}}
+        clips = {"clips": {"train": 30, "test": 20}}
+        return found | clips | {"start": {"flow_weights": start}, "sources": {"flow_weights": sources}}
+    return found | {"classes": 20, "start": start}
+
+
+def _log(value: float, seed: int, distance: float) -> list[dict[str, Any]]:
+    fits = [
+        {"step": step, "split": "fit", "loss": 2 / step + seed / 100, "lr": 0.1, "seconds": step / 10,
+         "distance_w0": distance * step / 300, "distance_zero": 40.0 - step / 300}
+        for step in (100, 200, 300)
+    ]  # fmt: skip
+    layers = {f"conv{k}.weight": [distance / (k + 2), 5.0 + k, 5.5 + k] for k in range(4)}
+    return [*fits, {"step": 300, "split": "test", "value": value}, {"step": 300, "split": "layers", "layers": layers}]
 
 
 L2 = {"dstl_cub200": (0.871, 0.868, 0.874), "dstl_aircraft": (0.70, 0.71, 0.72), "dstl_food101": (0.81,)}

@@ -17,7 +17,7 @@ from l2sp.files import write_atomically
 from l2sp.report import build_report, print_tables, scales_with_results
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "report.py"
-STUDIES = ("alpha", "flow", "learning_rate", "regime", "selection")
+STUDIES = ("alpha", "flow", "learning_rate", "provenance", "regime", "selection", "sweeps")
 
 
 def snapshot(root: Path) -> dict[str, bytes]:
@@ -33,6 +33,7 @@ def test_same_runs_same_bytes_figures_too(tmp_path: Path) -> None:
     build_report(second, "mini", PAPER)
     assert snapshot(first) == snapshot(second)
     assert sorted(p.relative_to(first).as_posix() for p in written) == sorted(snapshot(first))
+    assert len(written) == 5 + 14 * 3 + 7 + 1  # records, tables, figures, the page
     before = snapshot(first)
     build_report(first, "mini", PAPER)
     assert snapshot(first) == before
@@ -44,7 +45,8 @@ def test_a_clone_makes_the_committed_tables_from_rows(tree: Path, tmp_path: Path
     build_report(tree, "mini", PAPER, figures=False)
     clone = tmp_path / "clone"
     (clone / "mini").mkdir(parents=True)
-    shutil.copy(tree / "mini" / "rows.csv", clone / "mini")
+    for records in (tree / "mini").glob("*.csv"):
+        shutil.copy(records, clone / "mini")
     (clone / "mini" / "runs" / "dstl_cub200" / "l2-alpha=1-beta=1" / "seed=0").mkdir(parents=True)  # unfinished
     written = build_report(clone, "mini", PAPER, figures=False)
     assert snapshot(clone) == snapshot(tree)
@@ -55,7 +57,8 @@ def test_a_new_run_in_a_clone_replaces_the_lines_of_its_own_experiment_alone(tre
     build_report(tree, "mini", PAPER, figures=False)
     clone = tmp_path / "clone"
     (clone / "mini").mkdir(parents=True)
-    shutil.copy(tree / "mini" / "rows.csv", clone / "mini")
+    for records in (tree / "mini").glob("*.csv"):
+        shutil.copy(records, clone / "mini")
     write_run(clone, "dstl_cub200", "l2", 7, 0.25)
     build_report(clone, "mini", PAPER, figures=False)
     before, after = ((root / "mini" / "rows.csv").read_text().splitlines()[1:] for root in (tree, clone))
@@ -91,11 +94,14 @@ def test_studies_without_runs_have_no_files_and_old_ones_go(tree: Path) -> None:
     shutil.rmtree(next(tree.glob("mini/runs/dstl_cub200/l2_sp-alpha=0.0001*")))
     for folder in list(tree.glob("mini/runs/segflow_*")):
         shutil.rmtree(folder)
-    (tree / "mini" / "rows.csv").unlink()
+    for records in (tree / "mini").glob("*.csv"):
+        records.unlink()
     build_report(tree, "mini", PAPER)
-    names = {Path(name).stem for name in snapshot(tree)}
-    assert names == {"rows", "table3", "table4", "table5", "table6"} and not names & set(STUDIES)
-    assert not (tree / "mini" / "figures" / "learning_rate.png").exists()
+    files = set(snapshot(tree))
+    assert {f"mini/tables/table{number}.md" for number in range(1, 8)} <= files
+    assert {name for name in STUDIES if f"mini/tables/{name}.md" in files} == {"provenance"}
+    figures = {Path(name).stem for name in files if "/figures/" in name}
+    assert figures == {"table3", "training", "layers", "figure1", "theory"}
 
 
 def test_while_runs_go_on_nothing_is_removed_or_said(tree: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -112,7 +118,8 @@ def test_while_runs_go_on_nothing_is_removed_or_said(tree: Path, caplog: pytest.
 
 def test_an_empty_scale_gives_dashes_and_no_rows_file(tmp_path: Path) -> None:
     written = build_report(tmp_path, "pocket", PAPER)
-    assert sorted(p.name for p in written) == [f"table{i}.{s}" for i in (3, 4, 5, 6) for s in ("csv", "md", "tex")]
+    tables = [f"table{i}.{s}" for i in range(1, 8) for s in ("csv", "md", "tex")]
+    assert sorted(p.name for p in written) == sorted([*tables, "figure1.png", "theory.png", "report.html"])
 
 
 def test_a_diverged_run_is_drawn_and_printed(tmp_path: Path) -> None:

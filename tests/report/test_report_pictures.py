@@ -41,7 +41,7 @@ def write_samples(results: Path, experiment: str, frames: int = 8, size: tuple[i
 
 
 def sheets(results: Path, **asked: object) -> list[SampleSheet]:
-    return sample_sheets(results, "mini", read_runs(results, "mini")[0], read_paper(PAPER), **asked)  # type: ignore[arg-type]
+    return sample_sheets(results, read_runs(results, "mini")[0], read_paper(PAPER), **asked)  # type: ignore[arg-type]
 
 
 def written_in(sheet: SampleSheet, monkeypatch: pytest.MonkeyPatch) -> tuple[str, str, int]:

@@ -152,13 +152,13 @@ def test_sheets_need_both_arms_and_whole_lines(tmp_path: Path) -> None:
     paper = read_paper(PAPER)
     runs_with_samples(tmp_path)
     rows: list[Row] = read_runs(tmp_path, "mini")[0]
-    (sheet,) = sample_sheets(tmp_path, "mini", rows, paper)
+    (sheet,) = sample_sheets(tmp_path, rows, paper)
     assert sheet.experiment == ENC and len(sheet.lines) == 2 and list(sheet.classes) == ["sky", "tree", "road"]
     assert sheet.title == "EncNet-50, PASCAL-Context"
     assert predictions(sheet, "mini").startswith(b"\x89PNG")
     next((tmp_path / "mini").rglob("l2_sp-*/seed=0/samples/11-prediction.png")).unlink()
-    assert len(sample_sheets(tmp_path, "mini", rows, paper)[0].lines) == 1
-    assert sample_sheets(tmp_path, "mini", [row for row in rows if row.reg == "l2"], paper) == []
+    assert len(sample_sheets(tmp_path, rows, paper)[0].lines) == 1
+    assert sample_sheets(tmp_path, [row for row in rows if row.reg == "l2"], paper) == []
 
 
 def test_a_diverged_seed_beside_healthy_ones_is_said_in_every_metric(scenes: Path) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import os
 import re
+import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,7 +26,9 @@ from l2sp.report.tables import table3
 from l2sp.report.text import DASH
 
 GOLDEN = Path(__file__).parent / "golden"
-NAMES = ("table3", "table4", "table5", "table6", "alpha", "flow", "learning_rate", "regime", "selection")
+STUDIES = ("alpha", "flow", "learning_rate", "provenance", "regime", "selection", "sweeps")
+NAMES = (*(f"table{number}" for number in range(1, 8)), *STUDIES)
+RECORDS = ("rows", "curves", "layers", "data", "provenance")
 FIRST_OURS = 7  # column of Table 3 where ours begins
 
 
@@ -32,12 +36,28 @@ FIRST_OURS = 7  # column of Table 3 where ours begins
 def test_golden(tree: Path, read: Callable[[str], str], suffix: str) -> None:
     """`UPDATE_GOLDEN=1 pytest tests/report` writes them anew; read the diff before you commit it."""
     build_report(tree, "mini", PAPER, figures=False)
-    for name in (*NAMES, "rows") if suffix == "csv" else NAMES:
-        text = read("rows.csv" if name == "rows" else f"tables/{name}.{suffix}")
-        golden = GOLDEN / f"{name}.{suffix}"
+    files = {f"{name}.{suffix}": f"tables/{name}.{suffix}" for name in NAMES}
+    if suffix == "csv":
+        files |= {f"{name}.records.csv": f"{name}.csv" for name in RECORDS}
+    for name, path in files.items():
+        text, golden = read(path), GOLDEN / name
         if os.environ.get("UPDATE_GOLDEN"):
             golden.write_text(text, encoding="utf-8")
         assert text == golden.read_text(encoding="utf-8"), name
+
+
+@pytest.mark.skipif(shutil.which("pdflatex") is None, reason="needs pdflatex")
+def test_latex_compiles(tree: Path, tmp_path: Path) -> None:
+    build_report(tree, "mini", PAPER, figures=False)
+    inputs = "\n".join(
+        rf"\input{{{path.as_posix()}}}\clearpage" for path in sorted((tree / "mini" / "tables").glob("*.tex"))
+    )
+    text = rf"\documentclass{{article}}\usepackage{{booktabs}}\begin{{document}}{inputs}\end{{document}}"
+    (tmp_path / "all.tex").write_text(text, encoding="utf-8")
+    call = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "all.tex"]
+    done = subprocess.run(call, cwd=tmp_path, capture_output=True, text=True, errors="replace", check=False)
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert (tmp_path / "all.pdf").stat().st_size > 20_000 and "Missing character" not in done.stdout
 
 
 def cells(text: str) -> list[list[str]]:

@@ -1,89 +1,95 @@
-"""The report of one scale: from run directories (or a committed `rows.csv`) to tables and figures."""
+"""The report of one scale: from run directories (or the committed files) to tables, figures and a page."""
 
 from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TextIO
 
 from l2sp.files import write_atomically
-from l2sp.report import studies, tables
-from l2sp.report.animation import animation
-from l2sp.report.collect import Problem, read_runs
+from l2sp.report import studies
+from l2sp.report.collect import Problem
+from l2sp.report.data_sets import table1, table2
+from l2sp.report.page import page
 from l2sp.report.paper import Paper, read_paper
-from l2sp.report.rows import Row, format_rows, parse_rows
-from l2sp.report.samples import CLIP, sample_sheets
+from l2sp.report.pictures import STUDY_FIGURES, Picture, pictures
+from l2sp.report.provenance import provenance
 from l2sp.report.settings import SETTINGS_TABLES, settings_table
+from l2sp.report.store import Evidence, gather
+from l2sp.report.sweeps import sweeps_table
 from l2sp.report.table import FORMATS, Table
+from l2sp.report.tables import table3
+from l2sp.report.theory import table7
 
 __all__ = ["build_report", "print_tables", "scales_with_results"]
 
 _log = logging.getLogger(__name__)
 
+PRINTED = ("table3", *SETTINGS_TABLES)
+"""The paper's tables of results."""
 
-def build_report(results: Path, scale: str, paper: Path, figures: bool = True, quiet: bool = False) -> list[Path]:
-    """Writes `rows.csv`, `tables/` and `figures/` of `results/<scale>/` and returns the files written.
 
-    A pure function of the run directories and of the folder `paper`: the same runs give the same bytes. All
-    numbers pass through the text of `rows.csv`. An experiment of whose main runs, or of whose runs in a study,
-    there is no finished run directory (a clone has none at mini scale) keeps its lines there. Tables 3 to 6 are
-    always written, with dashes for what is missing; the tables and figures of studies only where there are runs,
-    and an older file of theirs is removed. Everything that gave no row is logged. `quiet`, while runs still go
-    on: nothing is logged and nothing removed. `figures=False` leaves the folder `figures/` alone.
+def build_report(
+    results: Path,
+    scale: str,
+    paper: Path,
+    figures: bool = True,
+    quiet: bool = False,
+    all_pictures: bool = False,
+) -> list[Path]:
+    """Writes the files of `results/<scale>/` that are made from runs and returns those written.
 
-    Raises `UserError` for bad paper tables, a damaged `rows.csv`, or several settings claimed as chosen.
+    A pure function of the run directories, the earlier files and the folder `paper`: the same runs give the same bytes.
+    `rows.csv` and the other records, see `store`; `tables/`: Tables 1 to 7, with dashes for what is missing, and those
+    of studies only where there are runs, an older file of theirs being removed; `figures/`; and `report.html`.
+    Everything that gave no row is logged. `quiet`, while runs still go on: nothing is logged and nothing removed.
+    `figures=False` leaves figures and page alone. `all_pictures`: the page shows samples of data sets that are not ours
+    to give, too.
+
+    Raises `UserError` for bad paper tables, a damaged file of records, or several settings claimed as chosen.
     """
     root = results / scale
     printed = read_paper(paper)
-    rows, written = _rows(results, scale, quiet)
-    made = [
-        tables.table3(rows, printed, scale),
-        *(settings_table(name, rows, printed, scale) for name in SETTINGS_TABLES),
-        *(make(rows, printed, scale) for make in _STUDIES.values()),
-    ]
-    for table in filter(None, made):
+    evidence = gather(results, scale)
+    if not quiet:
+        _log_problems(evidence.problems)
+    made = _tables(evidence, printed, paper, scale)
+    written = list(evidence.written)
+    for table in made:
         written += _write_table(root / "tables", table)
     if not quiet:  # while runs go on, a study may only not have begun
-        _remove_stale(root / "tables", _STUDIES.keys() - {table.name for table in made if table}, FORMATS)
+        _remove_stale(root / "tables", _STUDIES.keys() - {table.name for table in made}, FORMATS)
     if figures:
-        written += _write_figures(results, rows, printed, scale)
+        drawn = pictures(results, scale, evidence, printed)
+        written += _write_figures(root / "figures", drawn)
+        write_atomically(root / "report.html", page(root, scale, evidence, printed, made, drawn, all_pictures))
+        written.append(root / "report.html")
     return written
 
 
-_ALWAYS = ("table3", *SETTINGS_TABLES)
-_STUDIES = {
-    "alpha": studies.alpha,
-    "flow": studies.flow,
-    "learning_rate": studies.learning_rate,
-    "regime": studies.regime,
-    "selection": studies.selection,
+_STUDIES: dict[str, Callable[[Evidence, Paper, str], Table | None]] = {
+    "alpha": lambda evidence, paper, scale: studies.alpha(evidence.rows, paper, scale),
+    "flow": lambda evidence, paper, scale: studies.flow(evidence.rows, paper, scale),
+    "learning_rate": lambda evidence, paper, scale: studies.learning_rate(evidence.rows, paper, scale),
+    "provenance": lambda evidence, paper, scale: provenance(evidence.logs.provenance, paper, scale),
+    "regime": lambda evidence, paper, scale: studies.regime(evidence.rows, paper, scale),
+    "selection": lambda evidence, paper, scale: studies.selection(evidence.rows, paper, scale),
+    "sweeps": lambda evidence, paper, scale: sweeps_table(evidence.rows, paper, scale),
 }
 
 
-def _rows(results: Path, scale: str, quiet: bool) -> tuple[list[Row], list[Path]]:
-    path = results / scale / "rows.csv"
-    found, problems = read_runs(results, scale)
-    earlier = parse_rows(path.read_text(encoding="utf-8"), path) if path.is_file() else []
-    run_here = {(row.study_name, row.experiment) for row in found}
-    superseded = [row for row in earlier if (row.study_name, row.experiment) in run_here]
-    kept = [row for row in earlier if (row.study_name, row.experiment) not in run_here]
-    text = format_rows(sorted([*found, *kept], key=lambda row: row.key))
-    rows = parse_rows(text, path)
-    if not quiet:
-        _log_problems([*problems, *_vanished(superseded, rows)])
-    if not found:
-        return rows, []
-    write_atomically(path, text)
-    return rows, [path]
-
-
-def _vanished(earlier: Iterable[Row], now: Iterable[Row]) -> list[Problem]:
-    # On a clone, a first new run would otherwise replace all committed rows without a word.
-    keys = {row.key for row in now}
-    reason = "in the earlier rows.csv, but no finished run directory holds it now; its row is dropped"
-    return [Problem("vanished", "/".join(map(str, row.key)), reason) for row in earlier if row.key not in keys]
+def _tables(evidence: Evidence, printed: Paper, folder: Path, scale: str) -> list[Table]:
+    rows, sizes = evidence.rows, evidence.logs.data
+    always = [
+        table1(sizes, folder, scale),
+        table2(sizes, rows, printed, folder, scale),
+        table3(rows, printed, scale),
+        *(settings_table(name, rows, printed, scale) for name in SETTINGS_TABLES),
+        table7(scale),
+    ]
+    return [*always, *filter(None, (make(evidence, printed, scale) for make in _STUDIES.values()))]
 
 
 def _log_problems(problems: Iterable[Problem]) -> None:
@@ -98,31 +104,13 @@ def _write_table(folder: Path, table: Table) -> list[Path]:
     return paths
 
 
-def _write_figures(results: Path, rows: list[Row], paper: Paper, scale: str) -> list[Path]:
-    folder = results / scale / "figures"
-    drawn = _pictures(results, rows, paper, scale)
-    for name, content in drawn.items():
-        write_atomically(folder / name, content)
+def _write_figures(folder: Path, found: Iterable[Picture]) -> list[Path]:
+    drawn = {picture.name: picture.draw for picture in found if picture.draw}
+    for name, draw in drawn.items():
+        write_atomically(folder / name, draw())
     # Pictures of predictions stay where the run directories with their samples are gone, as rows do.
-    _remove_stale(folder, {"table3", "learning_rate"} - {Path(name).stem for name in drawn}, ("png",))
+    _remove_stale(folder, set(STUDY_FIGURES) - {Path(name).stem for name in drawn}, ("png",))
     return [folder / name for name in drawn]
-
-
-def _pictures(results: Path, rows: list[Row], paper: Paper, scale: str) -> dict[str, bytes]:
-    """Contents of all figures that there are runs for, by file name."""
-    forest = [pair for pair in tables.pairs(rows, paper) if pair.comparison.mean == pair.comparison.mean]
-    rungs, sheets = studies.ladder(rows, paper), sample_sheets(results, scale, rows, paper)
-    clips = sample_sheets(results, scale, rows, paper, CLIP)
-    drawn = {f"animation_{clip.experiment}.gif": animation(clip) for clip in clips}
-    if not (forest or rungs or sheets):
-        return drawn
-    from l2sp.report import figures  # matplotlib takes longer to import than all tables to make
-
-    if forest:
-        drawn["table3.png"] = figures.forest(forest, scale)
-    if rungs:
-        drawn["learning_rate.png"] = figures.learning_rate(rungs, paper, scale)
-    return drawn | {f"predictions_{sheet.experiment}.png": figures.predictions(sheet, scale) for sheet in sheets}
 
 
 def _remove_stale(folder: Path, names: Iterable[str], suffixes: Iterable[str]) -> None:
@@ -149,6 +137,6 @@ def print_tables(results: Path, scale: str, names: Iterable[str], stream: TextIO
     A plan may be called otherwise than any table: names without one are passed over, and where none has one,
     the paper's tables are printed.
     """
-    paths = {name: results / scale / "tables" / f"{name}.md" for name in (*names, *_ALWAYS)}
-    for name in [name for name in names if paths[name].is_file()] or _ALWAYS:
+    paths = {name: results / scale / "tables" / f"{name}.md" for name in (*names, *PRINTED)}
+    for name in [name for name in names if paths[name].is_file()] or PRINTED:
         print(paths[name].read_text(encoding="utf-8"), file=stream or sys.stdout)

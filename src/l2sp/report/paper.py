@@ -10,7 +10,7 @@ from pathlib import Path
 
 from l2sp.errors import UserError
 
-__all__ = ["PERCENT", "PX", "Paper", "PaperRow", "PaperSetting", "Unit", "read_paper"]
+__all__ = ["PERCENT", "PX", "Paper", "PaperRow", "PaperSetting", "Unit", "read_lines", "read_paper"]
 
 _REGS = {"L2": "l2", "L2-SP": "l2_sp"}
 _FLOW_SETS = ("monkaa_clean", "monkaa_final", "driving_clean", "driving_final")  # the columns of Table 5
@@ -101,7 +101,7 @@ def read_paper(folder: Path) -> Paper:
 
     Raises `UserError` for a missing file or column, or a value out of its range.
     """
-    table3 = [_row(i, line, folder) for i, line in enumerate(_lines(folder / "table3.csv"), 1)]
+    table3 = [_row(i, line, folder) for i, line in enumerate(read_lines(folder / "table3.csv"), 1)]
     experiments = {row.approach: row.experiment for row in reversed(table3)}
     scenes, birds = {"pixAcc": "pixacc", "mIoU": "miou"}, {"accuracy": "accuracy"}
     flows = {f"segflow_{name}": {"EPE": name} for name in _FLOW_SETS}
@@ -127,7 +127,8 @@ def _with_flows(table3: Sequence[PaperRow], flows: Sequence[str], folder: Path) 
     return (*table3[:first], *(known.get(name, new[name]) for name in flows), *rest)
 
 
-def _lines(path: Path) -> list[dict[str, str]]:
+def read_lines(path: Path) -> list[dict[str, str]]:
+    """The lines of one printed table. Raises `UserError` if it is not there."""
     try:
         with path.open(encoding="utf-8", newline="") as file:
             return list(csv.DictReader(file))
@@ -136,7 +137,7 @@ def _lines(path: Path) -> list[dict[str, str]]:
 
 
 def _counterexamples(path: Path) -> str:
-    lines = _lines(path)
+    lines = read_lines(path)
     try:
         l2 = {line["approach"]: line["miou"] for line in lines if line["reg"] == "L2"}
         lower = [line for line in lines if float(line["miou"]) < float(l2[line["approach"]])]
@@ -179,7 +180,7 @@ def _settings(
                 _weight(line["reg"], line["beta"]),
                 {metric: line[column] for metric, column in columns.items()},
             )
-            for line in _lines(path)
+            for line in read_lines(path)
             for experiment, columns in cells(line).items()
         )
     except (KeyError, ValueError) as error:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from l2sp.errors import UserError
+from l2sp.report.records import EMPTY, columns, format_records, parse_records
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,7 +42,7 @@ class Row:
     """
 
     scale: str
-    study: str
+    study: str = field(metadata=EMPTY)
     experiment: str
     reg: str
     alpha: float
@@ -89,81 +87,37 @@ class Row:
         return Setting(self.lr, self.steps, self.alpha, self.beta)
 
     @property
+    def folder(self) -> Path:
+        """The run's directory, relative to `results`."""
+        base = Path(self.scale, "studies", self.study) if self.study else Path(self.scale)
+        return (
+            base
+            / "runs"
+            / self.experiment
+            / f"{self.reg}-alpha={self.alpha:g}-beta={self.beta:g}"
+            / f"seed={self.seed}"
+        )
+
+    @property
     def study_name(self) -> str:
         """The study without its point: `learning_rate` of `learning_rate/lr=0.02`."""
         return self.study.partition("/")[0]
 
 
-COLUMNS = tuple(field.name for field in fields(Row))
-_FLOATS = frozenset({"alpha", "beta", "lr", "value", "train_value", "distance_w0", "distance_zero"})
-_OPTIONAL = (
-    "n",
-    "train_value",
-    "distance_w0",
-    "distance_zero",
-    "config",
-    "w0",
-    "approach",
-    "target",
-    "task",
-    "metrics",
-)
-_MAY_BE_EMPTY = frozenset({"study", *_OPTIONAL})
-
-
-def _write_cell(name: str, value: object) -> str:
-    if value is None:
-        return ""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float):
-        # A diverged run must stay visible, so only optional numbers become empty cells.
-        return "" if math.isnan(value) and name in _MAY_BE_EMPTY else f"{value:.10g}"
-    return str(value)
+COLUMNS = columns(Row)
 
 
 def format_rows(rows: Iterable[Row]) -> str:
-    """Text of `rows.csv`: sorted by identity, ten significant digits, no times, Unix line ends.
+    """Text of `rows.csv`: sorted by identity, no times.
 
     The order of `rows` does not matter, so an interrupted and resumed campaign gives the same bytes.
     """
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(COLUMNS)
-    for row in sorted(rows, key=lambda row: row.key):
-        writer.writerow([_write_cell(name, value) for name, value in asdict(row).items()])
-    return out.getvalue()
-
-
-def _read_cell(name: str, text: str) -> object:
-    if text == "" and name not in _MAY_BE_EMPTY:
-        raise ValueError(f"column {name} is empty")
-    if name in _FLOATS:
-        return float(text) if text else NAN
-    if name == "chosen":
-        return {"true": True, "false": False}[text]
-    if name == "n":
-        return int(text) if text else None
-    return int(text) if name in {"seed", "steps"} else text
+    return format_records(Row, sorted(rows, key=lambda row: row.key))
 
 
 def parse_rows(text: str, source: str | Path = "rows.csv") -> list[Row]:
-    """Inverse of `format_rows`.
-
-    A column that may be empty may also be missing: the file was written before there was one.
-    Raises `UserError`, with `source` and the line, for missing columns or a cell that does not parse.
-    """
-    reader = csv.DictReader(io.StringIO(text))
-    missing = [name for name in COLUMNS if name not in (reader.fieldnames or ()) and name not in _OPTIONAL]
-    if missing:
-        raise UserError(f"{source}: no column {', '.join(missing)}; delete the file or make it anew from runs/")
-    rows = []
-    for line in reader:
-        try:
-            rows.append(Row(**{name: _read_cell(name, line.get(name) or "") for name in COLUMNS}))  # type: ignore[arg-type]
-        except (KeyError, ValueError) as error:
-            raise UserError(f"{source}, line {reader.line_num}: {error}; restore the file") from error
-    return rows
+    """Inverse of `format_rows`. Raises `UserError`, with `source` and the line, for what does not parse."""
+    return parse_records(Row, text, source)
 
 
 def to_frame(rows: Sequence[Row]) -> pd.DataFrame:

@@ -36,7 +36,7 @@ class SampleSheet:
 
 
 def sample_sheets(
-    results: Path, scale: str, rows: Sequence[Row], paper: Paper, names: re.Pattern[str] = STILLS
+    results: Path, rows: Sequence[Row], paper: Paper, names: re.Pattern[str] = STILLS
 ) -> list[SampleSheet]:
     """The experiments of whose arms, at their chosen settings, the first common seed's run directories keep samples.
 
@@ -47,7 +47,7 @@ def sample_sheets(
         arms = _first_pair(rows, name)
         if arms is None:
             continue
-        l2, l2_sp = (_folder(results, scale, row) for row in arms)
+        l2, l2_sp = (results / row.folder for row in arms)
         lines = [_line(l2, l2_sp, sample) for sample in _samples(l2, names)]
         whole = [line for line in lines if all(path.is_file() for path in line)]
         if whole:
@@ -67,11 +67,6 @@ def _samples(folder: Path, names: re.Pattern[str]) -> list[str]:
     kept = [path.name.removesuffix("-prediction.png") for path in folder.glob("samples/*-prediction.png")]
     numbers = {name: int(found[1]) for name in kept if (found := names.fullmatch(name))}
     return sorted(numbers, key=lambda name: (numbers[name], name))
-
-
-def _folder(results: Path, scale: str, row: Row) -> Path:
-    setting = f"{row.reg}-alpha={row.alpha:g}-beta={row.beta:g}"
-    return results / scale / "runs" / row.experiment / setting / f"seed={row.seed}"
 
 
 def _line(l2: Path, l2_sp: Path, sample: str) -> tuple[Path, Path, Path, Path]:

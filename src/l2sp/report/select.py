@@ -27,6 +27,7 @@ __all__ = [
 
 ARMS = {"l2": "L2", "l2_sp": "L2-SP"}
 K = TypeVar("K")
+T = TypeVar("T")
 
 
 def main_rows(rows: Iterable[Row]) -> list[Row]:
@@ -39,9 +40,9 @@ def study_rows(rows: Iterable[Row], study: str) -> list[Row]:
     return [row for row in rows if row.study_name == study]
 
 
-def group(rows: Iterable[Row], key: Callable[[Row], K]) -> dict[K, list[Row]]:
-    """Rows by `key`, in order of first appearance."""
-    groups: dict[K, list[Row]] = {}
+def group(rows: Iterable[T], key: Callable[[T], K]) -> dict[K, list[T]]:
+    """Rows, or other records, by `key`, in order of first appearance."""
+    groups: dict[K, list[T]] = {}
     for row in rows:
         groups.setdefault(key(row), []).append(row)
     return groups

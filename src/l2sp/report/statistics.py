@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from l2sp.report.rows import Row
 
-__all__ = ["LEVEL", "VERDICTS", "Comparison", "Summary", "compare", "interval", "summarise"]
+__all__ = ["LEVEL", "VERDICTS", "Comparison", "Summary", "compare", "interval", "sign_test", "summarise"]
 
 LEVEL = 0.95
 BETTER, WORSE, NOT_SEPARABLE = "better", "worse", "not separable"
@@ -101,6 +101,17 @@ def compare(base: Sequence[Row], other: Sequence[Row], better: str) -> Compariso
         return Comparison(s.mean, s.mean, s.mean, s.n, True, NOT_SEPARABLE)
     low, high = interval(differences)
     return Comparison(s.mean, low, high, s.n, False, _verdict(low, high, better))
+
+
+def sign_test(wins: int, losses: int) -> float:
+    """Two-sided exact p-value of so many wins and losses, if either were equally likely; ties are left out before.
+
+    1 without any. Raises `ValueError` for negative numbers.
+    """
+    if min(wins, losses) < 0:
+        raise ValueError(f"{wins} wins and {losses} losses: count from 0 up")
+    n, few = wins + losses, min(wins, losses)
+    return float(min(1.0, 2 * sum(math.comb(n, k) for k in range(few + 1)) / 2**n))
 
 
 def _pair_key(row: Row) -> tuple[int, str, float, int, str, str]:

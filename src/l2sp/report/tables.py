@@ -10,11 +10,11 @@ from l2sp.report import captions
 from l2sp.report.paper import PX, Paper, PaperRow, Unit
 from l2sp.report.rows import Row
 from l2sp.report.select import ARMS, chosen_rows, experiments_of, main_rows
-from l2sp.report.statistics import VERDICTS, Comparison, Summary, compare, summarise
+from l2sp.report.statistics import VERDICTS, Comparison, Summary, compare, sign_test, summarise
 from l2sp.report.table import Table, Value
 from l2sp.report.text import DASH, arm, difference, measured_interval, scaled
 
-__all__ = ["Pair", "comparison_record", "measured", "pairs", "summary_record", "table3"]
+__all__ = ["Pair", "claims", "comparison_record", "measured", "pairs", "summary_record", "table3"]
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def table3(rows: Sequence[Row], paper: Paper, scale: str) -> Table:
         printed = [row.number, captions.marked(row.approach), row.target, row.task, row.metric, row.l2, row.l2_sp]
         tail = [difference(c, row.unit), measured_interval(c, row.unit), c.verdict or DASH]
         table.add([text or DASH for text in printed] + ours + tail, _record3(pair, scale))
-    table.summary = _summary_lines(all_pairs)
+    table.summary = [*claims(all_pairs), *_test_sizes(all_pairs)]
     return table
 
 
@@ -102,7 +102,8 @@ def _record3(pair: Pair, scale: str) -> Mapping[str, Value]:
     return record | comparison_record(pair.comparison, row.unit)
 
 
-def _summary_lines(all_pairs: Sequence[Pair]) -> list[str]:
+def claims(all_pairs: Sequence[Pair]) -> list[str]:
+    """What the rows say together, a sentence or two each: verdicts and mean differences, and the paper's claim."""
     compared = [pair for pair in all_pairs if pair.comparison.verdict]
     counts = [f"{sum(p.comparison.verdict == v for p in compared)} {v}" for v in VERDICTS]
     parts = [f"L2-SP against L2, {len(compared)} of {len(all_pairs)} rows compared: {', '.join(counts)}."]
@@ -112,7 +113,20 @@ def _summary_lines(all_pairs: Sequence[Pair]) -> list[str]:
             unit = same_unit[0].row.unit
             mean = Comparison(math.fsum(p.comparison.mean for p in same_unit) / len(same_unit))
             parts.append(f"Mean paired difference {difference(mean, unit)} {name} (rows: {len(same_unit)}).")
-    return [" ".join(parts), *_test_sizes(all_pairs)]
+    return [" ".join(parts), *_signs(compared)]
+
+
+def _signs(compared: Sequence[Pair]) -> list[str]:
+    """The paper's overall claim as a sign test over the rows that several seeds stand behind."""
+    several = [pair for pair in compared if pair.comparison.n > 1 and math.isfinite(pair.comparison.mean)]
+    signs = [(p.comparison.mean > 0) == (p.row.better == "higher") for p in several if p.comparison.mean]
+    wins, losses = signs.count(True), signs.count(False)
+    if not wins + losses:
+        return []
+    return [
+        f"L2-SP is ahead on average in {wins} of {wins + losses} rows with several seeds: two-sided sign test, "
+        f"p = {sign_test(wins, losses):.2g}, as if rows were independent, which rows with a common start are not."
+    ]
 
 
 def _test_sizes(all_pairs: Sequence[Pair]) -> list[str]:

@@ -46,6 +46,12 @@ _LATEX = {
     "×": r"$\times$",
     "α": r"$\alpha$",
     "β": r"$\beta$",
+    "σ": r"$\sigma$",
+    "ε": r"$\varepsilon$",
+    "‖": r"$\|$",
+    "²": r"$^2$",
+    "≤": r"$\leq$",
+    "†": r"\dag{}",
 }
 
 
@@ -69,10 +75,10 @@ def arm(summary: Summary, unit: Unit) -> str:
     return f"{plain(summary.mean, unit)}{spread} ({summary.n})"
 
 
-def _signed(value: float, unit: Unit) -> str:
+def _signed(value: float, unit: Unit, more: int = 0) -> str:
     # Rounding first: a difference that rounds to zero must not carry a sign.
-    rounded = round(value * unit.factor, unit.digits)
-    text = f"{abs(rounded):.{unit.digits}f}"
+    rounded = round(value * unit.factor, unit.digits + more)
+    text = f"{abs(rounded):.{unit.digits + more}f}"
     return text if rounded == 0 else ("+" if rounded > 0 else "−") + text
 
 
@@ -86,7 +92,14 @@ def measured_interval(comparison: Comparison, unit: Unit) -> str:
     if not math.isfinite(comparison.low):
         return DASH
     note = "no spread, " if comparison.no_spread else ""
-    return f"[{_signed(comparison.low, unit)}, {_signed(comparison.high, unit)}] ({note}{comparison.n})"
+    excluded = comparison.low * comparison.high > 0
+    ends = (comparison.low, comparison.high)
+    # An end that is not zero must not read as zero where the verdict rests on it.
+    more = (
+        next((k for k in range(4) if all(round(v * unit.factor, unit.digits + k) for v in ends)), 0) if excluded else 0
+    )
+    low, high = (_signed(value, unit, more) for value in ends)
+    return f"[{low}, {high}] ({note}{comparison.n})"
 
 
 def setting_number(value: float) -> str:

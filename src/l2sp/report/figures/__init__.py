@@ -1,0 +1,13 @@
+"""Figures as PNG bytes. The only package that imports matplotlib; `pictures` imports it only when it draws."""
+
+from __future__ import annotations
+
+from l2sp.report.figures.forest import forest
+from l2sp.report.figures.ladder import learning_rate
+from l2sp.report.figures.layers import layers
+from l2sp.report.figures.predictions import predictions
+from l2sp.report.figures.settings import settings
+from l2sp.report.figures.theory import figure1, theory
+from l2sp.report.figures.training import training
+
+__all__ = ["figure1", "forest", "layers", "learning_rate", "predictions", "settings", "theory", "training"]

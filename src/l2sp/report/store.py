@@ -1,0 +1,77 @@
+"""The files that all tables and figures are made from: rows.csv, and what runs tell beside their results.
+
+An experiment of whose main runs, or of whose runs in a study, there is no finished run directory (a clone has none at
+mini scale) keeps its lines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from l2sp.files import write_atomically
+from l2sp.report.collect import Problem, read_runs
+from l2sp.report.logs import FILES, Logs, read_logs
+from l2sp.report.records import format_records, parse_records
+from l2sp.report.rows import Row, format_rows, parse_rows
+
+__all__ = ["Evidence", "gather"]
+
+
+@dataclass
+class Evidence:
+    """All that is known of one scale. `problems` are for a person to read, `written` the files that were renewed."""
+
+    rows: list[Row]
+    logs: Logs
+    problems: list[Problem] = field(default_factory=list)
+    written: list[Path] = field(default_factory=list)
+
+
+def gather(results: Path, scale: str) -> Evidence:
+    """Reads the run directories of a scale, renews its files by them, and returns what the files then hold.
+
+    All numbers pass through the text of the files. Without any finished run nothing is written. Raises `UserError` for
+    a damaged file.
+    """
+    root = results / scale
+    found, problems = read_runs(results, scale)
+    logs, more = read_logs(results, found)
+    here = {(row.study_name, row.experiment) for row in found}
+    path = root / "rows.csv"
+    earlier = parse_rows(path.read_text(encoding="utf-8"), path) if path.is_file() else []
+    text = format_rows([*found, *_kept(earlier, here)])
+    rows = parse_rows(text, path)
+    evidence = Evidence(rows, Logs(), [*problems, *more, *_vanished(earlier, here, rows)])
+    _renew(evidence, path, text, bool(found))
+    for name, kind in FILES.items():
+        path = root / f"{name}.csv"
+        old: list[Any] = parse_records(kind, path.read_text(encoding="utf-8"), path) if path.is_file() else []
+        text = format_records(kind, sorted([*getattr(logs, name), *_kept(old, here)], key=lambda record: record.key))
+        setattr(evidence.logs, name, parse_records(kind, text, path))
+        _renew(evidence, path, text, bool(found))
+    return evidence
+
+
+def _kept(earlier: Iterable[Any], here: set[tuple[str, str]]) -> list[Any]:
+    return [record for record in earlier if _group(record) not in here]
+
+
+def _group(record: Any) -> tuple[str, str]:
+    return getattr(record, "study", "").partition("/")[0], record.experiment
+
+
+def _vanished(earlier: Sequence[Row], here: set[tuple[str, str]], now: Iterable[Row]) -> list[Problem]:
+    # On a clone, a first new run would otherwise replace all committed rows without a word.
+    keys = {row.key for row in now}
+    reason = "in the earlier rows.csv, but no finished run directory holds it now; its row is dropped"
+    lost = [row for row in earlier if _group(row) in here and row.key not in keys]
+    return [Problem("vanished", "/".join(map(str, row.key)), reason) for row in lost]
+
+
+def _renew(evidence: Evidence, path: Path, text: str, run_here: bool) -> None:
+    if run_here:
+        write_atomically(path, text)
+        evidence.written.append(path)

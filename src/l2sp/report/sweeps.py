@@ -1,0 +1,99 @@
+"""How safe is a strong pull, and how wide is the good region: all settings of L2-SP against L2's level."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from l2sp.report import captions
+from l2sp.report.paper import Paper
+from l2sp.report.rows import Row
+from l2sp.report.select import chosen_rows, experiments_of, group, main_rows, setting_order
+from l2sp.report.statistics import Comparison, Summary, compare, summarise
+from l2sp.report.table import Table, Value
+from l2sp.report.text import DASH, difference, setting_number
+
+__all__ = ["Sweep", "Tried", "sweeps", "sweeps_table"]
+
+
+@dataclass(frozen=True)
+class Tried:
+    """One setting of L2-SP: its runs' metric, and their comparison with the chosen L2 over common seeds."""
+
+    alpha: float
+    beta: float
+    summary: Summary
+    comparison: Comparison
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """The settings of L2-SP that one experiment was run with, by rising alpha and beta, and L2's level."""
+
+    experiment: str
+    metric: str
+    better: str
+    level: Summary
+    tried: Sequence[Tried]
+
+    def good(self) -> list[Tried]:
+        """The settings at least as good as L2, on average over common seeds."""
+        return [
+            t for t in self.tried if (t.comparison.mean >= 0 if self.better == "higher" else t.comparison.mean <= 0)
+        ]
+
+
+def sweeps(rows: Sequence[Row], paper: Paper) -> list[Sweep]:
+    """The experiments with at least three settings of L2-SP that share a seed with their chosen L2 runs."""
+    found = []
+    for name in experiments_of(main_rows(rows), paper):
+        base = chosen_rows(rows, name, "l2")
+        mine = [row for row in main_rows(rows) if row.experiment == name and row.reg == "l2_sp"]
+        settings = group(mine, lambda row: row.setting)
+        tried = []
+        for setting in sorted(settings, key=setting_order) if base else ():
+            runs = settings[setting]
+            comparison = compare(base, runs, base[0].better)
+            if comparison.mean == comparison.mean:
+                tried.append(Tried(setting.alpha, setting.beta, summarise([r.value for r in runs]), comparison))
+        if len(tried) > 2:
+            level = summarise([row.value for row in base])
+            found.append(Sweep(name, base[0].metric, base[0].better, level, tried))
+    return found
+
+
+_RATIOS = {"α < β": -1, "α = β": 0, "α > β": 1}
+
+
+def sweeps_table(rows: Sequence[Row], paper: Paper, scale: str) -> Table | None:
+    """One line per experiment with several settings, or None without any."""
+    header = ["experiment", "settings of L2-SP", "at least as good as L2", "with α", "with β"]
+    header += [f"mean difference, {ratio}" for ratio in _RATIOS]
+    heading = f"How strong may the pull be, {captions.scale_note(scale)}"
+    table = Table("sweeps", heading, captions.sweeps(), header)
+    for sweep in sweeps(rows, paper):
+        unit, good = paper.unit(sweep.experiment, sweep.metric), sweep.good()
+        cells = [sweep.experiment, str(len(sweep.tried)), str(len(good))]
+        cells += [_span([t.alpha for t in good]), _span([t.beta for t in good])]
+        record: dict[str, Value] = {"scale": scale, "experiment": sweep.experiment, "unit": unit.name}
+        record |= {"settings": len(sweep.tried), "good": len(good)}
+        for sign in _RATIOS.values():
+            alike = [t.comparison.mean for t in sweep.tried if _sign(t) == sign]
+            cells.append(f"{difference(Comparison(fmean(alike)), unit)} ({len(alike)})" if alike else DASH)
+            record[f"difference_{('below', 'equal', 'above')[sign + 1]}"] = (
+                fmean(alike) * unit.factor if alike else None
+            )
+        table.add(cells, record)
+    return table if table.lines else None
+
+
+def _sign(tried: Tried) -> int:
+    return (tried.alpha > tried.beta) - (tried.alpha < tried.beta)
+
+
+def _span(values: Sequence[float]) -> str:
+    if not values:
+        return DASH
+    low, high = setting_number(min(values)), setting_number(max(values))
+    return low if low == high else f"{low} to {high}"
