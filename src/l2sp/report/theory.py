@@ -9,6 +9,7 @@ from functools import cache
 from l2sp.report import captions
 from l2sp.report.table import Table, Value
 from l2sp.theory.linear import (
+    DRAWS,
     ESTIMATORS,
     Moments,
     Problem,
@@ -79,7 +80,7 @@ def table7(scale: str) -> Table:
     all_checks = checks()
     shown = next(check for check in all_checks if (check.alpha, check.error2) == SHOWN)
     limits = [(error2, beats_least_squares_below(make_problem(TRUTH2, error2), error2)) for error2 in ERRORS]
-    caption = captions.table7(shown.problem, *SHOWN, limits, max(check.deviation for check in all_checks))
+    caption = captions.table7(shown.problem, *SHOWN, limits, DRAWS, max(check.deviation for check in all_checks))
     table = Table("table7", "Table 7 (linear regression, orthonormal design)", caption, header)
     for name in ESTIMATORS:
         theory, found = shown.theory[name], shown.simulated[name]

@@ -9,16 +9,27 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["ESTIMATORS", "Moments", "Problem", "beats_least_squares_below", "closed_form", "make_problem", "simulate"]
+__all__ = [
+    "DRAWS",
+    "ESTIMATORS",
+    "Moments",
+    "Problem",
+    "beats_least_squares_below",
+    "closed_form",
+    "make_problem",
+    "simulate",
+]
 
 Vector = NDArray[np.float64]
 
 ESTIMATORS = ("LS", "L2", "L2-SP")
+DRAWS = 50_000  # a mean square error over ten weights then has a relative standard error of 0.2 %
 
 
 @dataclass(frozen=True)
@@ -86,16 +97,20 @@ def beats_least_squares_below(problem: Problem, error2: float) -> float:
     return math.inf if excess <= 0 else 2 * problem.noise / excess
 
 
-def simulate(problem: Problem, alpha: float, draws: int = 200_000, seed: int = 1) -> dict[str, Moments]:
+def simulate(problem: Problem, alpha: float, draws: int = DRAWS, seed: int = 1) -> dict[str, Moments]:
     """The same moments from `draws` noisy targets, each solved for by the normal equations."""
-    noise = np.random.default_rng(seed).normal(scale=problem.sigma, size=(draws, len(problem.design)))
-    targets = problem.design @ problem.truth + noise
+    targets = problem.design @ problem.truth + problem.sigma * _noise(draws, len(problem.design), seed)
     anchors = {"L2": 0 * problem.truth, "L2-SP": problem.truth + problem.error}
     gram, seen = problem.design.T @ problem.design, targets @ problem.design
     found = {"LS": np.linalg.solve(gram, seen.T).T}
     for name, anchor in anchors.items():
         found[name] = np.linalg.solve(gram + alpha * np.eye(len(anchor)), (seen + alpha * anchor).T).T
     return {name: _moments(found[name], problem.truth) for name in ESTIMATORS}
+
+
+@cache
+def _noise(draws: int, n: int, seed: int) -> Vector:
+    return np.random.default_rng(seed).normal(size=(draws, n))
 
 
 def _moments(estimates: NDArray[np.floating[Any]], truth: Vector) -> Moments:

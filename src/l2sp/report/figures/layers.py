@@ -42,7 +42,7 @@ def layers(found: Sequence[Layer], titles: dict[str, str], scale: str) -> bytes:
         handles, labels = axes[0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="upper right", ncols=2, fontsize=9)
         figure.text(0.08, 1 - 0.2 / height, f"Each layer at the end of training; {scale_note(scale)}", fontsize=10)
-        return png(figure)
+        return png(figure, dpi=110)  # many small panels
 
 
 def _panel(ax: Axes, found: Sequence[Layer]) -> None:

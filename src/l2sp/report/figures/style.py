@@ -27,9 +27,9 @@ STYLE: dict[Any, Any] = {
 }
 
 
-def png(figure: Figure) -> bytes:
-    """The figure's file."""
+def png(figure: Figure, dpi: int = 150) -> bytes:
+    """The figure's file, with so many pixels an inch."""
     out = io.BytesIO()
     # No version of the software in the file.
-    figure.savefig(out, format="png", dpi=150, metadata={"Software": None})
+    figure.savefig(out, format="png", dpi=dpi, metadata={"Software": None})
     return out.getvalue()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.axes import Axes
@@ -19,6 +21,7 @@ _COLOURS = ("#009E73", BLUE, ORANGE)
 _MARKERS = ("^", "o", "s")
 
 
+@cache  # the same at every scale
 def figure1() -> bytes:
     """Three descents on one risk: its contours, the disc that the regulariser admits, start, path and end."""
     with rc_context({**STYLE, "axes.grid": False}):
@@ -46,6 +49,7 @@ def _scene(ax: Axes, panel: Panel, path: Trajectory) -> None:
     ax.set_ylabel("$w_2$" if panel is PANELS[0] else "")
 
 
+@cache
 def theory() -> bytes:
     """When L2-SP beats least squares: mean square errors over the pull's strength; lines theory, marks simulation."""
     strengths = np.logspace(-2, 2, 81)

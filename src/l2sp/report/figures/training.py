@@ -44,7 +44,7 @@ def training(points: Sequence[Point], titles: dict[str, str], scale: str) -> byt
         handles, labels = axes[0][0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="upper right", ncols=2, fontsize=9)
         figure.text(0.08, 1 - 0.2 / height, f"Training; {scale_note(scale)}", fontsize=10)
-        return png(figure)
+        return png(figure, dpi=110)  # many small panels
 
 
 def _panel(ax: Axes, points: Sequence[Point], column: str) -> None:
