@@ -42,7 +42,7 @@ tables: $(ENV) ## tables, figures and report.html from the files under results/,
 	@$(RUN) scripts/report.py --results "$(RESULTS)" $(if $(filter results,$(RESULTS)),--readme README.md) \
 		$(if $(filter-out 0,$(PICTURES)),--pictures)
 
-smoke: $(ENV) ## every row of the miniature on the smallest world, in a minute; checks that all parts run, claims nothing
+smoke: $(ENV) ## every row of the miniature on the smallest world, in a minute or two; checks that all parts run, its numbers mean nothing
 	@$(RUN) experiments/reproduce.py --scale smoke --seeds 1 --results "$(RESULTS)" $(if $(JOBS),--jobs $(JOBS))
 
 sheet: $(ENV) ## one picture of the miniature world: artifacts/sheet.png (draws the world first, a minute or two)

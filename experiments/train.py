@@ -13,7 +13,7 @@ from omegaconf import DictConfig
 
 from l2sp.cli import one_line_errors
 from l2sp.config import CONFIGS, register, typed
-from l2sp.runs import report_line
+from l2sp.runs import report_line, run_of
 from l2sp.training.run import train
 
 INTERRUPTED = 130
@@ -25,7 +25,9 @@ def main(config: DictConfig) -> None:
     """Trains what the command line names and prints its result; a failing point does not stop a multirun."""
     try:
         with one_line_errors():  # inside Hydra, which would print a traceback of its own
-            print(report_line(train(typed(config), wait=True)), flush=True)
+            cfg = typed(config)
+            found = run_of(cfg).done
+            print(f"{report_line(train(cfg, wait=True))}{', done before' if found else ''}", flush=True)
     except SystemExit as left:
         if HydraConfig.get().mode is not RunMode.MULTIRUN or left.code == INTERRUPTED:
             raise

@@ -8,6 +8,8 @@ This module imports torch alone and can be copied out of the project. In a train
     optimizer = torch.optim.SGD(sp.param_groups(), lr=0.01, momentum=0.9, fused=True)
     sp.attach(optimizer)                                     # leave this line out and it is plain L2
 
+It pulls the weights to the start; it does not load them.
+
 How: the optimiser's own decay adds `alpha * w` to the gradient, and a hook before each step adds
 `-alpha * w0` with one `torch._foreach_add_` over the gradients, in place. The sum is the gradient of
 equation 3, exactly where torch puts weight decay: after clipping, before momentum.

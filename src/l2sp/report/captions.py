@@ -201,8 +201,8 @@ def table7(
         "Closed form, expectation and variance are the paper's; squared bias and mean square error (MSE) follow from "
         f"them and are ours. Numbers: n = {n}, p = {p}, σ = {problem.sigma:g}, ‖w*‖² = {truth2:g}, α = {alpha:g}, "
         f"‖ε‖² = {error2:g}; variance per coordinate; simulated with {draws:,} draws, whose MSE deviates from the "
-        f"closed forms by {100 * worst:.2f} % at most over nine settings. L2-SP beats L2 where ‖ε‖ < ‖w*‖, whatever α, and "
-        f"least squares where ‖ε‖² ≤ pσ² or α < 2pσ² / (‖ε‖² − pσ²): {bounds}. The paper prints ‖ε‖ < pσ², without "
+        f"closed forms by {100 * worst:.2f} % at most over nine settings. L2-SP beats L2 where ‖ε‖ < ‖w*‖, whatever α, "
+        f"and least squares where ‖ε‖² ≤ pσ² or α < 2pσ² / (‖ε‖² − pσ²): {bounds}. The paper prints ‖ε‖ < pσ², without "
         "the square."
     )
 
