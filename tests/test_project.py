@@ -29,7 +29,8 @@ ALLOWED = {
     "config": {"errors", "limits", "approaches", "schema"},  # the approaches' schemas and limits
     "runs": {"errors", "files", "approaches", "config", "schema", "data"},
     "training": {"errors", "files", "machine", "config", "schema", "runs", "data", "approaches", "training"},
-    "report": {"errors", "files", "report"},
+    "theory": set(),
+    "report": {"errors", "files", "report", "theory"},
     "plans": {"errors", "approaches", "config", "schema", "runs"},
     "runner": {"errors", "machine", "config", "runs", "plans", "approaches", "training", "cli"},
     "campaign": {"errors", "config", "plans", "approaches", "runner", "report"},
