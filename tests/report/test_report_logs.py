@@ -107,10 +107,19 @@ def test_broken_logs_are_listed_and_the_rest_is_used(
 
 def test_nonsense_in_the_environment_is_no_reason_to_stop(tmp_path: Path) -> None:
     folder = write_run(tmp_path, "dstl_cub200", "l2", 0, 0.5)
-    for env in ({"images": 3, "start": [], "sources": {"weights": 1}, "cpus": "two", "dirty": 7}, {}):
+    nonsense: tuple[dict[str, Any], ...] = (
+        {"images": 3, "start": [], "sources": {"weights": 1}, "cpus": "two", "dirty": 7},
+        {"dirty": [1], "torch": "\ud800", "commit": {"a": 1}, "start": {"origin": "\udfff"}},
+        {},
+    )
+    line = {"step": 3, "split": "fit", "loss": 10**400}
+    layers = {"split": "layers", "layers": {"": [1, 2, 3], "a": [1, 2], "\ud800": [1, 10**400, "x"]}}
+    (folder / "metrics.jsonl").write_text("".join(json.dumps(part) + "\n" for part in (line, layers)))
+    for env in nonsense:
         (folder / "env.json").write_text(json.dumps(env))
-        logs, _ = logs_of(tmp_path)
+        logs = gather(tmp_path, "mini").logs  # written and read again
         assert logs.provenance[0].cpus is None and logs.provenance[0].changed == "" and logs.data[0].train is None
+        assert math.isnan(logs.curves[0].loss) and [layer.layer for layer in logs.layers] == ["?"]
 
 
 def test_a_clone_keeps_what_its_runs_do_not_replace(tree: Path, tmp_path: Path) -> None:

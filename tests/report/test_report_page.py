@@ -101,7 +101,24 @@ def test_pictures_of_data_sets_are_shown_where_asked_only(tmp_path: Path) -> Non
 
 def test_without_runs_the_page_says_so(tmp_path: Path) -> None:
     text = page_of(tmp_path)
-    assert "Nothing is compared yet" in text and "figure1" not in Parsed(text).open
+    assert "Nothing is compared yet" in text and text.count("data:image/png") == 2  # of the theory
+
+
+def test_rows_that_say_nothing_are_no_ties(tmp_path: Path) -> None:
+    for seed in range(2):
+        write_run(tmp_path, "dstl_cub200", "l2", seed, 0.5 + seed / 10)
+        write_run(tmp_path, "dstl_cub200", "l2_sp", seed, 0.6 - seed / 10)
+        write_run(tmp_path, "dstl_food101", "l2", seed, 0.5)
+        write_run(tmp_path, "dstl_food101", "l2_sp", seed, float("nan"))
+    for reg in ("l2", "l2_sp"):
+        write_run(tmp_path, "dstl_aircraft", reg, 0, 0.5)
+    text = page_of(tmp_path)
+    assert "In none of 1 rows can L2-SP be told apart" in text and "2 more rows have one seed, or a run that" in text
+
+
+def test_provenance_of_a_row_is_that_of_its_own_runs(tree: Path) -> None:
+    text = page_of(tree)
+    assert text.count("<p>6 runs, 12 s each, seeds 0, 1, 2; on cpu with 2 cores") == 3  # CUB has twelve in all
 
 
 @pytest.mark.parametrize(
@@ -125,11 +142,11 @@ def test_deviations_are_assigned_by_marks(tmp_path: Path) -> None:
     path = tmp_path / "d.md"
     path.write_text(
         "# All\n| a | b | c |\n\n## Mine\n<!-- for: mini dstl -->\n\n| what | why | key |\n|---|---|---|\n"
-        "| less \\| more | because | `k` |\n\n## Other\n| x | y | z |\n"
+        "| less \\| more | because | `k` |\n| too | few |\n\n## Other\n| x | y | z |\n"
     )
     (part,) = read_deviations(path)
     assert (part.title, part.scale, part.approach) == ("Mine", "mini", "dstl")
-    assert [(e.what, e.choice, e.key) for e in part.entries] == [("less \\| more", "because", "`k`")]
+    assert [(e.what, e.choice, e.key) for e in part.entries] == [("less | more", "because", "`k`")]
     assert read_deviations(tmp_path / "none.md") == []
 
 

@@ -41,7 +41,8 @@ def build_report(
 ) -> list[Path]:
     """Writes the files of `results/<scale>/` that are made from runs and returns those written.
 
-    A pure function of the run directories, the earlier files and the folder `paper`: the same runs give the same bytes.
+    A pure function of the run directories, the earlier files, the folder `paper` and, for the page, of
+    docs/deviations.md: the same runs give the same bytes.
     `rows.csv` and the other records, see `store`; `tables/`: Tables 1 to 7, with dashes for what is missing, and those
     of studies only where there are runs, an older file of theirs being removed; `figures/`; and `report.html`.
     Everything that gave no row is logged. `quiet`, while runs still go on: nothing is logged and nothing removed.

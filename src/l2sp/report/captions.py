@@ -16,6 +16,7 @@ __all__ = [
     "flow",
     "learning_rate",
     "marked",
+    "ours",
     "own_pictures",
     "provenance",
     "regime",
@@ -44,6 +45,11 @@ _INTERVAL = (
 )
 _TRAIN = "Train: the same metric on the training set, mIoU there at one scale without flip."
 _DISTANCE = "Distance to w0: mean Euclidean distance of the shared weights from the starting point."
+
+
+def ours(scale: str) -> str:
+    """What our columns of a scale are headed by; "paper" heads what the paper printed."""
+    return "ours" if scale == "paper" else scale
 
 
 def scale_note(scale: str) -> str:
@@ -83,7 +89,7 @@ def table3(scale: str, counterexamples: str) -> str:
         f"Table 4: {counterexamples}."
     )
     return (
-        f"Columns headed {scale} are ours: {scale_note(scale)}; a target's name stands for that scale's "
+        f"Columns headed {ours(scale)} are ours: {scale_note(scale)}; a target's name stands for that scale's "
         f"counterpart of it. {_UNITS} {_INTERVAL} Difference: L2-SP minus L2; for EPE negative is better. "
         "About one interval in twenty excludes zero by chance alone. "
         "The paper prints one number per cell, without seeds or spread. "
@@ -135,7 +141,7 @@ def settings(name: str, scale: str, references: Sequence[str], seeds: Sequence[i
     about, single = _SETTINGS[name], seeds.count(1)
     few = f" {single} of the {len(seeds)} settings that ran have one seed: they are called neither better nor worse."
     return (
-        f"Columns headed {scale} are ours: {scale_note(scale)}. {about.metrics} "
+        f"Columns headed {ours(scale)} are ours: {scale_note(scale)}. {about.metrics} "
         f"Differences are to {' and '.join(dict.fromkeys(references))}. {_INTERVAL}{few if single else ''} "
         f"{about.remarks} {about.chosen}"
     )
@@ -154,7 +160,7 @@ def flow() -> str:
     return (
         "End-point errors (EPE) in pixels on the test pairs, less is better. Zero flow: of no motion anywhere, which "
         "says how much the pictures of a set move. Pre-trained: of the flow branch as fine-tuning finds it. "
-        "Fine-tuned: at the chosen settings; its branch alone: what the flow branch predicts by itself after that, "
+        "Fine-tuned: at the chosen settings; branch alone: what the flow branch predicts by itself after that, "
         f"without the head that reads both branches. {_SPREAD} Pre-trained against zero flow: the error of zero flow "
         "over the pre-trained branch's; below 1 the branch is worse than no motion."
     )
@@ -167,13 +173,13 @@ def regime() -> str:
 
 def table1(scale: str) -> str:
     """Caption of the table of source data sets."""
-    return f"{_SIZES} Columns headed {scale}: the sets and weights that stand in for them."
+    return f"{_SIZES} Columns headed {ours(scale)}: the sets and weights that stand in for them."
 
 
 def table2(scale: str) -> str:
     """Caption of the table of target data sets."""
     return (
-        f"{_SIZES} Columns headed {scale}: what the runs at {scale} scale were trained and evaluated on, as they "
+        f"{_SIZES} Columns headed {ours(scale)}: what the runs at {scale} scale were trained and evaluated on, as they "
         "counted it on disk; of videos in pairs of neighbouring frames."
     )
 
@@ -228,7 +234,7 @@ _FIGURES = {
     ),
     "layers": (
         "What the pull does where: distance of each shared weight from its start at the end of training, relative to "
-        "the length of that start; mean over seeds."
+        "the length of that start; mean over seeds. Experiments whose runs did not log it are left out."
     ),
     "learning_rate": "Lines join means over seeds, bars are standard deviations, small marks single seeds.",
     "figure1": (
@@ -265,7 +271,8 @@ def sweeps() -> str:
     """Caption of the table of how strong the pull may be."""
     return (
         f"{_UNITS} At least as good as L2: mean difference to the chosen L2 over common seeds not on the worse side, "
-        "whatever its spread. Mean difference: of the settings with that relation of α and β (their number); for EPE "
+        "whatever its spread and number of seeds; clearly worse: those whose interval lies on that side. Mean "
+        "difference: of the settings with that relation of α and β (their number); for EPE "
         "negative is better. The paper's rule: a safe choice has α larger than β."
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from l2sp.report import captions
@@ -21,25 +22,26 @@ def table1(sizes: Sequence[DataSize], folder: Path, scale: str) -> Table:
 
     `folder` holds the official sizes. Raises `UserError` if they are not there.
     """
-    header = ["approach", "source", "classes", "train", "evaluation", f"{scale}: weights from"]
-    header += [f"{scale} {name}" for name in ("classes", "train", "evaluation")]
+    header = ["approach", "source", "classes", "train", "evaluation", f"{captions.ours(scale)}: weights from"]
+    header += [f"{captions.ours(scale)} {name}" for name in ("classes", "train", "evaluation")]
     table = Table("table1", f"Table 1 (sources), {captions.scale_note(scale)}", captions.table1(scale), header)
     for line in read_lines(folder / "table1.csv"):
-        size = _source(sizes, line["approach"], line["key"])
         cells = [line["approach"], line["source"], *(_count(line[name]) for name in ("classes", "train", "evaluation"))]
-        table.add([*cells, size.origin if size else DASH, *_ours(size)], _record(line, size, scale))
+        for size in _sources(sizes, line["approach"], line["key"]) or [None]:
+            table.add([*cells, size.origin if size else DASH, *_ours(size)], _record(line, size, scale))
     return table
 
 
-def _source(sizes: Sequence[DataSize], approach: str, key: str) -> DataSize | None:
-    of_approach = (size for size in sizes if size.role == key and size.experiment.startswith(approach.lower()))
-    return next(of_approach, None)
+def _sources(sizes: Sequence[DataSize], approach: str, key: str) -> Sequence[DataSize | None]:
+    """What the experiments of an approach start from, each once."""
+    mine = [size for size in sizes if size.role == key and size.experiment.startswith(f"{approach.lower()}")]
+    return list({replace(size, experiment=""): size for size in mine}.values())
 
 
 def table2(sizes: Sequence[DataSize], rows: Sequence[Row], paper: Paper, folder: Path, scale: str) -> Table:
     """The target data sets: official sizes, and what the runs of this scale were trained and evaluated on."""
     header = ["target", "approach", "classes", "train", "evaluation"]
-    header += [f"{scale} {name}" for name in ("classes", "train", "evaluation")]
+    header += [f"{captions.ours(scale)} {name}" for name in ("classes", "train", "evaluation")]
     table = Table("table2", f"Table 2 (targets), {captions.scale_note(scale)}", captions.table2(scale), header)
     found = {size.experiment: size for size in sizes if size.role == "target"}
     lines = read_lines(folder / "table2.csv")

@@ -52,5 +52,6 @@ def read_deviations(path: Path) -> list[Deviations]:
 
 def _entry(cells: Sequence[str]) -> list[Deviation]:
     """Of one line of a table; none for its head. Tables have three columns, or a number before them."""
-    what, choice, key = cells[-3:]
-    return [] if key in ("key", "---") else [Deviation(what, choice, key)]
+    if len(cells) < 3 or cells[-1] == "key" or set(cells[-3]) <= set(":-"):
+        return []
+    return [Deviation(*(cell.replace("\\|", "|") for cell in cells[-3:]))]

@@ -178,7 +178,15 @@ def _read_lines(path: Path) -> tuple[list[dict[str, Any]], str]:
 
 
 def _number(value: object) -> float:
-    return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else NAN
+    try:
+        return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else NAN
+    except OverflowError:  # a whole number of hundreds of digits
+        return NAN
+
+
+def _text(value: object) -> str:
+    """A value as text that can be written: JSON can hold halves of characters."""
+    return str(value or "").encode("utf-8", "replace").decode()
 
 
 def _whole(value: object) -> int | None:
@@ -203,9 +211,9 @@ def _layers(row: Row, lines: Iterable[Mapping[str, Any]]) -> list[Layer]:
     if not found or not isinstance(found[-1], dict):
         return []
     return [
-        Layer(row.experiment, row.reg, row.alpha, row.beta, 1, depth, name, *map(_number, norms))
+        Layer(row.experiment, row.reg, row.alpha, row.beta, 1, depth, _text(name), *map(_number, norms))
         for depth, (name, norms) in enumerate(found[-1].items())
-        if isinstance(norms, list) and len(norms) == 3
+        if name and isinstance(norms, list) and len(norms) == 3
     ]
 
 
@@ -228,7 +236,7 @@ def _sizes(row: Row, env: Mapping[str, Any]) -> list[DataSize]:
     for key in sorted({*starts, *sources}):
         told = _mapping(sources.get(key))
         pre_training = f"{told.get('experiment')} at {told.get('scale')} scale" if told else ""
-        found.append(_size(row, key, pre_training or str(_mapping(starts.get(key)).get("origin", "")), told))
+        found.append(_size(row, key, _text(pre_training or _mapping(starts.get(key)).get("origin")), told))
     return found
 
 
@@ -248,7 +256,8 @@ def _first_of_each(sizes: Iterable[DataSize]) -> list[DataSize]:
 
 
 def _provenance(row: Row, env: Mapping[str, Any], done: Mapping[str, Any]) -> Provenance:
-    versions = {name: str(env.get(name) or "") for name in ("python", "torch", "torchvision", "timm", "platform")}
+    versions = {name: _text(env.get(name)) for name in ("python", "torch", "torchvision", "timm", "platform")}
+    dirty = env.get("dirty")
     return Provenance(
         row.study,
         row.experiment,
@@ -256,10 +265,10 @@ def _provenance(row: Row, env: Mapping[str, Any], done: Mapping[str, Any]) -> Pr
         row.alpha,
         row.beta,
         row.seed,
-        commit=str(env.get("commit") or "")[:12],
-        changed={True: "yes", False: "no"}.get(env.get("dirty"), ""),  # type: ignore[arg-type]
+        commit=_text(env.get("commit"))[:12],
+        changed="yes" if dirty is True else "no" if dirty is False else "",
         **versions,
-        device=str(env.get("device") or ""),
+        device=_text(env.get("device")),
         cpus=_whole(env.get("cpus")),
         threads=_whole(env.get("threads")),
         seconds=_number(done.get("seconds")),

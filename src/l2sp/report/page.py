@@ -50,6 +50,13 @@ _SECTIONS = (
 )
 
 
+_PLANS = {
+    **{name: name for name in ("table4", "table5", "table6", "alpha", "learning_rate", "selection")},
+    "regime": "from_scratch",
+}
+"""The plan of configs/sweep that makes the runs of a table."""
+
+
 def page(
     root: Path,
     scale: str,
@@ -73,7 +80,8 @@ def page(
     pairs = tables.pairs(evidence.rows, paper)
     by_name = {table.name: table for table in made}
     given = captions.own_pictures(scale) or all_pictures
-    sections = [_section(part, by_name, [_figure(p, root, given) for p in found]) for part in _SECTIONS]
+    shown = [_figure(picture, root, given) for picture in found]
+    sections = [_section(part, by_name, shown, scale) for part in _SECTIONS]
     return environment.get_template("report.html.j2").render(
         scale=scale,
         note=captions.scale_note(scale),
@@ -85,9 +93,11 @@ def page(
     )
 
 
-def _section(part: _Section, made: Mapping[str, Table], figures: Sequence[dict[str, str]]) -> dict[str, object]:
+def _section(
+    part: _Section, made: Mapping[str, Table], figures: Sequence[dict[str, str]], scale: str
+) -> dict[str, object]:
     shown = [figure for name in part.figures for figure in figures if _is(figure["name"], name)]
-    listed = [_table(made[name]) for name in part.tables if name in made]
+    listed = [_table(made[name], scale) for name in part.tables if name in made]
     return {"id": part.id, "title": part.title, "figures": shown, "tables": listed}
 
 
@@ -113,9 +123,17 @@ def _figure(picture: Picture, root: Path, given: bool) -> dict[str, str]:
     }
 
 
-def _table(table: Table) -> dict[str, object]:
+def _table(table: Table, scale: str) -> dict[str, object]:
     lines = [[{"text": cell, "sort": _sort_key(cell)} for cell in line] for line in table.lines]
-    keep = {"name": table.name, "heading": table.heading, "caption": table.caption, "summary": table.summary}
+    measured = any(value for record in table.records for name, value in record.items() if name.endswith("_n"))
+    plan = _PLANS.get(table.name) if measured else None
+    keep = {
+        "command": f"make sweep-{plan} SCALE={scale}" if plan else "",
+        "name": table.name,
+        "heading": table.heading,
+        "caption": table.caption,
+        "summary": table.summary,
+    }
     return {**keep, "header": list(table.header), "lines": lines}
 
 
@@ -129,16 +147,20 @@ def _verdict(pairs: Sequence[Pair]) -> dict[str, object]:
     """The summary that stands first: a sentence, and how many rows of Table 3 have which verdict."""
     verdicts = [pair.comparison.verdict for pair in pairs]
     counts = {name: verdicts.count(name) for name in VERDICTS}
-    compared, told = sum(counts.values()), counts["better"] + counts["worse"]
+    told = counts["better"] + counts["worse"]
+    compared = told + counts["not separable"]
+    others = sum(counts.values()) - compared
     if not compared:
-        lead = "Nothing is compared yet: no row has runs of both arms."
+        lead = "Nothing is compared yet: no row has several runs of both arms that share their seeds."
     elif told:
         parts = f"better in {counts['better']}, worse in {counts['worse']}"
         lead = f"L2-SP can be told apart from L2 in {told} of {compared} rows: {parts}."
     else:
         lead = f"In none of {compared} rows can L2-SP be told apart from L2."
     more = tables.claims(pairs)[1:] if compared else []
-    return {"lead": " ".join([lead, *more]), "counts": list(counts.items()), "rest": len(pairs) - compared}
+    if others:
+        more.append(f"{others} more rows have one seed, or a run that diverged.")
+    return {"lead": " ".join([lead, *more]), "counts": list(counts.items()), "rest": verdicts.count("")}
 
 
 def _details(pair: Pair, scale: str, evidence: Evidence, deviations: Iterable[Deviations]) -> dict[str, object]:
@@ -148,9 +170,10 @@ def _details(pair: Pair, scale: str, evidence: Evidence, deviations: Iterable[De
     concerning = [part for part in deviations if part.approach == approach]
     own = [part for part in concerning if part.scale == scale]
     seeds = sorted({run.seed for run in (*pair.l2, *pair.l2_sp)}) or [0]
-    data = "" if captions.own_pictures(scale) else " paths.data=<folder of data sets>"
+    data = "" if captions.own_pictures(scale) else ' paths.data="$DATA"'
     command = f"python experiments/train.py -m experiment={row.experiment} scale={scale} reg=l2,l2_sp "
-    runs = [run for run in evidence.logs.provenance if run.experiment == row.experiment and not run.study]
+    mine = {run.key[1:] for run in (*pair.l2, *pair.l2_sp)}
+    runs = [run for run in evidence.logs.provenance if run.key in mine]
     return {
         "command": f"{command}seed={','.join(map(str, seeds))}{data}",
         "provenance": when_and_where(runs),

@@ -53,7 +53,14 @@ def settings_table(name: str, rows: Sequence[Row], paper: Paper, scale: str) -> 
     metrics = list(printed[0].printed)
     experiments = list(dict.fromkeys(setting.experiment for setting in printed))
     named = _told_apart_by([_row(experiment, paper) for experiment in experiments])
-    header = [*named, "regulariser", "α", "β", *(f"paper {m}" for m in metrics), *(f"{scale} {m}" for m in metrics)]
+    header = [
+        *named,
+        "regulariser",
+        "α",
+        "β",
+        *(f"paper {m}" for m in metrics),
+        *(f"{captions.ours(scale)} {m}" for m in metrics),
+    ]
     header += [f"{metrics[-1]} difference to L2", "95 % interval", "verdict", "note"]
     bases, lines = {}, []
     for experiment in experiments:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from l2sp.report.rows import Row
 
-__all__ = ["LEVEL", "VERDICTS", "Comparison", "Summary", "compare", "interval", "sign_test", "summarise"]
+__all__ = ["LEVEL", "VERDICTS", "WORSE", "Comparison", "Summary", "compare", "interval", "sign_test", "summarise"]
 
 LEVEL = 0.95
 BETTER, WORSE, NOT_SEPARABLE = "better", "worse", "not separable"

@@ -1,7 +1,7 @@
 """The files that all tables and figures are made from: rows.csv, and what runs tell beside their results.
 
 An experiment of whose main runs, or of whose runs in a study, there is no finished run directory (a clone has none at
-mini scale) keeps its lines.
+mini scale) keeps its lines, but for those of runs whose own directory is there, unfinished.
 """
 
 from __future__ import annotations
@@ -42,36 +42,51 @@ def gather(results: Path, scale: str) -> Evidence:
     here = {(row.study_name, row.experiment) for row in found}
     path = root / "rows.csv"
     earlier = parse_rows(path.read_text(encoding="utf-8"), path) if path.is_file() else []
-    text = format_rows([*found, *_kept(earlier, here)])
+    unfinished = {_run(row) for row in earlier if _group(row) not in here and (results / row.folder).is_dir()}
+    text = format_rows([*found, *_kept(earlier, here, unfinished)])
     rows = parse_rows(text, path)
-    evidence = Evidence(rows, Logs(), [*problems, *more, *_vanished(earlier, here, rows)])
-    _renew(evidence, path, text, bool(found))
+    evidence = Evidence(rows, Logs(), [*problems, *more, *_vanished(earlier, here, unfinished, rows)])
+    changed = bool(found or unfinished)
+    _renew(evidence, path, text, changed)
     for name, kind in FILES.items():
         path = root / f"{name}.csv"
         old: list[Any] = parse_records(kind, path.read_text(encoding="utf-8"), path) if path.is_file() else []
-        text = format_records(kind, sorted([*getattr(logs, name), *_kept(old, here)], key=lambda record: record.key))
+        text = format_records(
+            kind, sorted([*getattr(logs, name), *_kept(old, here, unfinished)], key=lambda record: record.key)
+        )
         setattr(evidence.logs, name, parse_records(kind, text, path))
-        _renew(evidence, path, text, bool(found))
+        _renew(evidence, path, text, changed)
     return evidence
 
 
-def _kept(earlier: Iterable[Any], here: set[tuple[str, str]]) -> list[Any]:
-    return [record for record in earlier if _group(record) not in here]
+Run = tuple[object, ...]
+
+
+def _kept(earlier: Iterable[Any], here: set[tuple[str, str]], unfinished: set[Run]) -> list[Any]:
+    return [record for record in earlier if _group(record) not in here and _run(record) not in unfinished]
+
+
+def _run(record: Any) -> Run:
+    """What names the run that a record is of; of records of several runs it names none."""
+    names = ("experiment", "reg", "alpha", "beta", "seed")
+    return getattr(record, "study", ""), *(getattr(record, name, None) for name in names)
 
 
 def _group(record: Any) -> tuple[str, str]:
     return getattr(record, "study", "").partition("/")[0], record.experiment
 
 
-def _vanished(earlier: Sequence[Row], here: set[tuple[str, str]], now: Iterable[Row]) -> list[Problem]:
+def _vanished(
+    earlier: Sequence[Row], here: set[tuple[str, str]], unfinished: set[Run], now: Iterable[Row]
+) -> list[Problem]:
     # On a clone, a first new run would otherwise replace all committed rows without a word.
     keys = {row.key for row in now}
     reason = "in the earlier rows.csv, but no finished run directory holds it now; its row is dropped"
-    lost = [row for row in earlier if _group(row) in here and row.key not in keys]
+    lost = [row for row in earlier if row.key not in keys and (_group(row) in here or _run(row) in unfinished)]
     return [Problem("vanished", "/".join(map(str, row.key)), reason) for row in lost]
 
 
-def _renew(evidence: Evidence, path: Path, text: str, run_here: bool) -> None:
-    if run_here:
+def _renew(evidence: Evidence, path: Path, text: str, changed: bool) -> None:
+    if changed:
         write_atomically(path, text)
         evidence.written.append(path)

@@ -166,8 +166,8 @@ def flow(rows: Sequence[Row], paper: Paper, scale: str) -> Table | None:
     `flow_start`, which evaluate the pre-trained branch on a set that nothing is fine-tuned on.
     """
     runs = [row for row in (*main_rows(rows), *study_rows(rows, "flow_start")) if row.metric == "EPE"]
-    header = ["target", "test pairs", "zero flow", "pre-trained", "fine-tuned L2", "its branch alone"]
-    header += ["fine-tuned L2-SP", "its branch alone", "pre-trained against zero flow"]
+    header = ["target", "test pairs", "zero flow", "pre-trained", "fine-tuned L2", "L2, branch alone"]
+    header += ["fine-tuned L2-SP", "L2-SP, branch alone", "pre-trained against zero flow"]
     table = _table("flow", "What fine-tuning adds to the pre-trained flow branch", scale, captions.flow(), header)
     for name in experiments_of(runs, paper):
         arms = [chosen_rows(runs, name, reg) for reg in ARMS]

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
 from l2sp.report import captions
-from l2sp.report.paper import Paper
+from l2sp.report.paper import Paper, Unit
 from l2sp.report.rows import Row
 from l2sp.report.select import chosen_rows, experiments_of, group, main_rows, setting_order
-from l2sp.report.statistics import Comparison, Summary, compare, summarise
+from l2sp.report.statistics import WORSE, Comparison, Summary, compare, summarise
 from l2sp.report.table import Table, Value
-from l2sp.report.text import DASH, difference, setting_number
+from l2sp.report.text import DASH, difference, scaled, setting_number
 
 __all__ = ["Sweep", "Tried", "sweeps", "sweeps_table"]
 
 
 @dataclass(frozen=True)
 class Tried:
-    """One setting of L2-SP: its runs' metric, and their comparison with the chosen L2 over common seeds."""
+    """One setting of L2-SP: its runs' metric, and their comparison with the chosen L2 over common seeds.
+
+    A run that diverged leaves the comparison without numbers: such a setting is never good.
+    """
 
     alpha: float
     beta: float
@@ -55,7 +59,7 @@ def sweeps(rows: Sequence[Row], paper: Paper) -> list[Sweep]:
         for setting in sorted(settings, key=setting_order) if base else ():
             runs = settings[setting]
             comparison = compare(base, runs, base[0].better)
-            if comparison.mean == comparison.mean:
+            if comparison.n:
                 tried.append(Tried(setting.alpha, setting.beta, summarise([r.value for r in runs]), comparison))
         if len(tried) > 2:
             level = summarise([row.value for row in base])
@@ -63,37 +67,37 @@ def sweeps(rows: Sequence[Row], paper: Paper) -> list[Sweep]:
     return found
 
 
-_RATIOS = {"α < β": -1, "α = β": 0, "α > β": 1}
+_RATIOS = {"below": "α < β", "equal": "α = β", "above": "α > β"}
 
 
 def sweeps_table(rows: Sequence[Row], paper: Paper, scale: str) -> Table | None:
     """One line per experiment with several settings, or None without any."""
-    header = ["experiment", "settings of L2-SP", "at least as good as L2", "with α", "with β"]
-    header += [f"mean difference, {ratio}" for ratio in _RATIOS]
+    header = ["experiment", "settings of L2-SP", "at least as good as L2", "these (α, β)", "clearly worse"]
+    header += [f"mean difference, {ratio}" for ratio in _RATIOS.values()]
     heading = f"How strong may the pull be, {captions.scale_note(scale)}"
     table = Table("sweeps", heading, captions.sweeps(), header)
     for sweep in sweeps(rows, paper):
         unit, good = paper.unit(sweep.experiment, sweep.metric), sweep.good()
-        cells = [sweep.experiment, str(len(sweep.tried)), str(len(good))]
-        cells += [_span([t.alpha for t in good]), _span([t.beta for t in good])]
+        worse = sum(t.comparison.verdict == WORSE for t in sweep.tried)
+        pairs = ", ".join(f"({setting_number(t.alpha)}, {setting_number(t.beta)})" for t in good)
+        cells = [sweep.experiment, str(len(sweep.tried)), str(len(good)), pairs or DASH, str(worse)]
         record: dict[str, Value] = {"scale": scale, "experiment": sweep.experiment, "unit": unit.name}
-        record |= {"settings": len(sweep.tried), "good": len(good)}
-        for sign in _RATIOS.values():
-            alike = [t.comparison.mean for t in sweep.tried if _sign(t) == sign]
-            cells.append(f"{difference(Comparison(fmean(alike)), unit)} ({len(alike)})" if alike else DASH)
-            record[f"difference_{('below', 'equal', 'above')[sign + 1]}"] = (
-                fmean(alike) * unit.factor if alike else None
-            )
+        record |= {"settings": len(sweep.tried), "good": len(good), "worse": worse}
+        for name in _RATIOS:
+            alike = [t.comparison.mean for t in sweep.tried if _ratio(t) == name]
+            cells.append(_mean(alike, unit))
+            record[f"difference_{name}"] = scaled(fmean(alike), unit) if alike else None
         table.add(cells, record)
     return table if table.lines else None
 
 
-def _sign(tried: Tried) -> int:
-    return (tried.alpha > tried.beta) - (tried.alpha < tried.beta)
+def _ratio(tried: Tried) -> str:
+    return "equal" if tried.alpha == tried.beta else "above" if tried.alpha > tried.beta else "below"
 
 
-def _span(values: Sequence[float]) -> str:
-    if not values:
-        return DASH
-    low, high = setting_number(min(values)), setting_number(max(values))
-    return low if low == high else f"{low} to {high}"
+def _mean(differences: Sequence[float], unit: Unit) -> str:
+    """A mean over those that survived would flatter the settings."""
+    lost = sum(not math.isfinite(d) for d in differences)
+    if lost:
+        return f"diverged ({lost} of {len(differences)})"
+    return f"{difference(Comparison(fmean(differences)), unit)} ({len(differences)})" if differences else DASH

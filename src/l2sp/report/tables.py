@@ -72,7 +72,7 @@ def table3(rows: Sequence[Row], paper: Paper, scale: str) -> Table:
     Accuracies, mIoU and IoU in percent, end-point errors in pixels. A cell without runs holds a dash.
     """
     header = ["#", "approach", "target", "task", "metric", "paper L2", "paper L2-SP"]
-    header += [f"{scale} L2", f"{scale} L2-SP", "difference", "95 % interval", "verdict"]
+    header += [f"{captions.ours(scale)} L2", f"{captions.ours(scale)} L2-SP", "difference", "95 % interval", "verdict"]
     caption = captions.table3(scale, paper.counterexamples)
     table = Table("table3", f"Table 3, {captions.scale_note(scale)}", caption, header)
     all_pairs = pairs(rows, paper)
@@ -123,9 +123,11 @@ def _signs(compared: Sequence[Pair]) -> list[str]:
     wins, losses = signs.count(True), signs.count(False)
     if not wins + losses:
         return []
+    left = len(compared) - wins - losses
+    without = f" ({left} left out: one seed, diverged, or no difference)" if left else ""
     return [
-        f"L2-SP is ahead on average in {wins} of {wins + losses} rows with several seeds: two-sided sign test, "
-        f"p = {sign_test(wins, losses):.2g}, as if rows were independent, which rows with a common start are not."
+        f"L2-SP is ahead on average in {wins} of {wins + losses} rows with several seeds{without}: two-sided sign "
+        f"test, p = {sign_test(wins, losses):.2g}, as if rows were independent, which those with one start are not."
     ]
 
 

@@ -16,6 +16,8 @@ from l2sp.report.tables import Pair
 
 __all__ = ["forest"]
 
+_TEXT = {ORANGE: "#A03C00"}  # small letters need more contrast than marks
+
 
 def forest(pairs: Sequence[Pair], scale: str) -> bytes:
     """Paired differences of Table 3 with their 95 % intervals; right of the line means that L2-SP is better.
@@ -43,7 +45,9 @@ def _forest_panel(ax: Axes, pairs: Sequence[Pair]) -> None:
         filled = color if c.n > 1 else "white"
         ax.plot(c.mean * unit.factor, y, "o", color=color, markerfacecolor=filled, ms=6)
         note = c.verdict if c.n == 1 else f"{c.verdict}, {c.n} seeds"
-        ax.annotate(note, (1.01, y), xycoords=("axes fraction", "data"), va="center", fontsize=9, color=color)
+        ax.annotate(
+            note, (1.01, y), xycoords=("axes fraction", "data"), va="center", fontsize=9, color=_TEXT.get(color, color)
+        )
     ax.axvline(0, color="black", lw=1)
     ax.set_yticks(range(len(pairs)), [f"{p.row.approach}, {p.row.target}" for p in pairs])
     ax.set_ylim(len(pairs) - 0.4, -0.6)

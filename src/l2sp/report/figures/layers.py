@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 from matplotlib import rc_context
@@ -48,8 +49,9 @@ def layers(found: Sequence[Layer], titles: dict[str, str], scale: str) -> bytes:
 def _panel(ax: Axes, found: Sequence[Layer]) -> None:
     for reg, label in ARMS.items():
         color, marker, line = LOOK[reg]
-        mine = [layer for layer in found if layer.reg == reg and layer.length_w0 > 0 < layer.distance_w0]
-        moved = [layer.distance_w0 / layer.length_w0 for layer in mine]
+        mine = [layer for layer in found if layer.reg == reg and layer.length_w0 > 0]
+        # A layer that did not move has no place on this axis: its line breaks.
+        moved = [layer.distance_w0 / layer.length_w0 or math.nan for layer in mine]
         depths = [layer.depth + 1 for layer in mine]
         ax.plot(depths, moved, color=color, marker=marker, linestyle=line, label=label, lw=1, ms=2)
     ax.set_yscale("log")

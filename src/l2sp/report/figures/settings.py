@@ -69,6 +69,9 @@ def _panel(ax: Axes, sweep: Sweep, paper: Paper) -> None:
 def _line(ax: Axes, along: Sequence[float], found: Sequence[Comparison], factor: float, place: int, label: str) -> None:
     shift = 1.06**place  # bars of lines that share a place would hide each other
     reach = [c.high - c.mean if math.isfinite(c.high) else 0.0 for c in found]
+    for value, c in zip(along, found, strict=True):
+        if not math.isfinite(c.mean):
+            ax.annotate("diverged", (value, 0.03), xycoords=("data", "axes fraction"), ha="center", fontsize=7)
     ax.errorbar(
         [value * shift for value in along],
         [c.mean * factor for c in found],

@@ -45,7 +45,7 @@ def _scene(ax: Axes, panel: Panel, path: Trajectory) -> None:
     ax.plot(*panel.start, "x", color="black", ms=9, mew=2)
     ax.plot(*path.end, "o", color="black", ms=6)
     ax.set_aspect("equal")
-    ax.set_xlabel(f"$w_1$        risk at the end {path.risk:.2f}", fontsize=9)
+    ax.set_xlabel(f"$w_1$     multiplier {path.multiplier:.2f}, risk at the end {path.risk:.2f}", fontsize=9)
     ax.set_ylabel("$w_2$" if panel is PANELS[0] else "")
 
 
