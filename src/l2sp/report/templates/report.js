@@ -31,7 +31,7 @@ for (const table of document.querySelectorAll("table")) {
     });
   });
 }
-// On paper nothing can be opened.
+// On paper nothing can be opened; what stands beside single rows is among the deviations at the end.
 addEventListener("beforeprint", () => {
-  for (const part of document.querySelectorAll("details:not(.moving)")) part.open = true;
+  for (const part of document.querySelectorAll(".notes, #deviations details")) part.open = true;
 });
