@@ -31,6 +31,7 @@ ALLOWED = {
     "training": {"errors", "files", "machine", "config", "schema", "runs", "data", "approaches", "training"},
     "theory": set(),
     "report": {"errors", "files", "report", "theory"},
+    "convert": {"errors", "approaches", "convert"},
     "plans": {"errors", "approaches", "config", "schema", "runs"},
     "runner": {"errors", "machine", "config", "runs", "plans", "approaches", "training", "cli"},
     "campaign": {"errors", "config", "plans", "approaches", "runner", "report"},

