@@ -6,12 +6,12 @@ Nothing is trusted: every length is held against what is there before anything i
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from l2sp.convert.wire import MalformedError, fields, varint
 from l2sp.errors import UserError
 
 __all__ = ["Blobs", "read_caffemodel"]
@@ -19,14 +19,9 @@ __all__ = ["Blobs", "read_caffemodel"]
 Blobs = dict[str, list[NDArray[np.float32]]]
 """Arrays of a net's layers by their names, in the order of the file."""
 
-_VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 # Numbers of fields: of a net, its layers today (100) and in files of 2014 (2); of these, name and blobs.
 _LAYERS = {100: (1, 7), 2: (4, 6)}
 _OLD_SHAPE, _DATA, _SHAPE, _DOUBLES = (1, 2, 3, 4), 5, 7, 8
-
-
-class _MalformedError(Exception):
-    pass
 
 
 def read_caffemodel(path: Path) -> Blobs:
@@ -41,56 +36,21 @@ def read_caffemodel(path: Path) -> Blobs:
         raise UserError(f"{path}: {error.strerror}; get it, or correct the path") from error
     layers: Blobs = {}
     try:
-        for number, value in _fields(content):
+        for number, value in fields(content):
             if number in _LAYERS and isinstance(value, memoryview):
                 name, blobs = _layer(value, *_LAYERS[number])
                 if blobs:
                     layers[name] = blobs
-    except (_MalformedError, UnicodeDecodeError, ValueError) as error:
+    except (MalformedError, UnicodeDecodeError, ValueError) as error:
         raise UserError(f"{path}: damaged or not a .caffemodel ({error}); fetch it again") from error
     if not layers:
         raise UserError(f"{path}: holds no layer with weights; a .caffemodel is wanted, not a .prototxt")
     return layers
 
 
-def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
-    """Number and value of each field; of those of fixed width and of bytes, their bytes."""
-    place = 0
-    while place < len(message):
-        key, place = _varint(message, place)
-        number, wire = key >> 3, key & 7
-        if wire == _VARINT:
-            value: int | memoryview
-            value, place = _varint(message, place)
-        else:
-            if wire == _BYTES:
-                length, place = _varint(message, place)
-            elif wire in (_FIXED64, _FIXED32):
-                length = 8 if wire == _FIXED64 else 4
-            else:
-                raise _MalformedError(f"a field of unknown kind {wire}")
-            if length > len(message) - place:
-                raise _MalformedError(f"a field of {length:,} bytes where {len(message) - place:,} are left")
-            value, place = message[place : place + length], place + length
-        yield number, value
-
-
-def _varint(message: memoryview, place: int) -> tuple[int, int]:
-    value = 0
-    for shift in range(0, 64, 7):
-        if place >= len(message):
-            raise _MalformedError("it ends within a number")
-        byte = message[place]
-        place += 1
-        value |= (byte & 0x7F) << shift
-        if byte < 0x80:
-            return value, place
-    raise _MalformedError("a number of more than 64 bits")
-
-
 def _layer(message: memoryview, name_field: int, blob_field: int) -> tuple[str, list[NDArray[np.float32]]]:
     name, blobs = "", []
-    for number, value in _fields(message):
+    for number, value in fields(message):
         if isinstance(value, memoryview):
             if number == name_field:
                 name = bytes(value).decode("utf-8")
@@ -104,7 +64,7 @@ def _blob(message: memoryview) -> NDArray[np.float32]:
     old = dict.fromkeys(_OLD_SHAPE, 0)
     shape: list[int] | None = None
     parts: list[NDArray[np.float32]] = []
-    for number, value in _fields(message):
+    for number, value in fields(message):
         if isinstance(value, int):
             if number in old:
                 old[number] = value
@@ -117,24 +77,24 @@ def _blob(message: memoryview) -> NDArray[np.float32]:
     data = np.concatenate(parts) if parts else np.empty(0, np.float32)
     sides = list(old.values()) if shape is None else shape
     if math.prod(sides) != data.size:
-        raise _MalformedError(f"{data.size:,} numbers for an array of {' x '.join(map(str, sides))}")
+        raise MalformedError(f"{data.size:,} numbers for an array of {' x '.join(map(str, sides))}")
     return data.reshape(sides)
 
 
 def _sides(message: memoryview) -> list[int]:
     sides: list[int] = []
-    for number, value in _fields(message):
+    for number, value in fields(message):
         if number == 1 and isinstance(value, int):
             sides.append(value)
         elif number == 1 and isinstance(value, memoryview):  # packed
             place = 0
             while place < len(value):
-                side, place = _varint(value, place)
+                side, place = varint(value, place)
                 sides.append(side)
     return sides
 
 
 def _numbers(value: memoryview, kind: str) -> NDArray[np.float32]:
     if len(value) % np.dtype(kind).itemsize:
-        raise _MalformedError(f"{len(value):,} bytes are no whole number of numbers")
+        raise MalformedError(f"{len(value):,} bytes are no whole number of numbers")
     return np.frombuffer(value, kind).astype(np.float32)

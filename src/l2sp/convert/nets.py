@@ -15,6 +15,7 @@ from l2sp.approaches.segflow.flownet import FlowNetS
 from l2sp.approaches.segflow.network import segmentation_branch
 from l2sp.approaches.weights import check_values, file_sha256, read_weights, save_weights
 from l2sp.convert.caffe import Blobs, read_caffemodel
+from l2sp.convert.inception import read_inception, trunk
 from l2sp.errors import UserError
 
 __all__ = ["CONVERTERS", "Converter", "convert"]
@@ -171,5 +172,8 @@ def _of_resnet101() -> Mapping[str, Tensor]:
 CONVERTERS: Mapping[str, Converter] = {
     "resnet101_caffe": Converter("ResNet-101 of 2015 (.caffemodel), SegFlow's backbone", _resnet101, _of_resnet101),
     "flownets_caffe": Converter("FlowNetS (.caffemodel), SegFlow's flow branch", _flownet_caffe, _of_flownet),
+    "inception_v3_slim": Converter(
+        "Inception-V3 of TF-slim (a checkpoint's .index), DSTL's net", read_inception, trunk
+    ),
     "flownets_torch": Converter("FlowNetS (.pth, .pt) of a port to PyTorch", _flownet_torch, _of_flownet),
 }
