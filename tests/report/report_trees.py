@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,14 @@ def _log(value: float, seed: int, distance: float) -> list[dict[str, Any]]:
     ]  # fmt: skip
     layers = {f"conv{k}.weight": [distance / (k + 2), 5.0 + k, 5.5 + k] for k in range(4)}
     return [*fits, {"step": 300, "split": "test", "value": value}, {"step": 300, "split": "layers", "layers": layers}]
+
+
+def clone_of(results: Path, folder: Path) -> Path:
+    """A results folder as a clone has it: the records of the mini scale, no run directories."""
+    (folder / "mini").mkdir(parents=True)
+    for records in (results / "mini").glob("*.csv"):
+        shutil.copy(records, folder / "mini")
+    return folder
 
 
 L2 = {"dstl_cub200": (0.871, 0.868, 0.874), "dstl_aircraft": (0.70, 0.71, 0.72), "dstl_food101": (0.81,)}

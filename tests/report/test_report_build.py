@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from report_trees import PAPER, write_run, write_tree
+from report_trees import PAPER, clone_of, write_run, write_tree
 
 from l2sp.errors import UserError
 from l2sp.files import write_atomically
@@ -43,10 +43,7 @@ def test_same_runs_same_bytes_figures_too(tmp_path: Path) -> None:
 
 def test_a_clone_makes_the_committed_tables_from_rows(tree: Path, tmp_path: Path) -> None:
     build_report(tree, "mini", PAPER, figures=False)
-    clone = tmp_path / "clone"
-    (clone / "mini").mkdir(parents=True)
-    for records in (tree / "mini").glob("*.csv"):
-        shutil.copy(records, clone / "mini")
+    clone = clone_of(tree, tmp_path / "clone")
     (clone / "mini" / "runs" / "dstl_cub200" / "l2-alpha=1-beta=1" / "seed=0").mkdir(parents=True)  # unfinished
     written = build_report(clone, "mini", PAPER, figures=False)
     assert snapshot(clone) == snapshot(tree)
@@ -55,10 +52,7 @@ def test_a_clone_makes_the_committed_tables_from_rows(tree: Path, tmp_path: Path
 
 def test_a_new_run_in_a_clone_replaces_the_lines_of_its_own_experiment_alone(tree: Path, tmp_path: Path) -> None:
     build_report(tree, "mini", PAPER, figures=False)
-    clone = tmp_path / "clone"
-    (clone / "mini").mkdir(parents=True)
-    for records in (tree / "mini").glob("*.csv"):
-        shutil.copy(records, clone / "mini")
+    clone = clone_of(tree, tmp_path / "clone")
     write_run(clone, "dstl_cub200", "l2", 7, 0.25)
     build_report(clone, "mini", PAPER, figures=False)
     before, after = ((root / "mini" / "rows.csv").read_text().splitlines()[1:] for root in (tree, clone))

@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import logging
 import math
-import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from report_trees import PAPER, write_run
+from report_trees import PAPER, clone_of, write_run
 
 from l2sp.errors import UserError
 from l2sp.report import build_report
@@ -124,10 +123,7 @@ def test_nonsense_in_the_environment_is_no_reason_to_stop(tmp_path: Path) -> Non
 
 def test_a_clone_keeps_what_its_runs_do_not_replace(tree: Path, tmp_path: Path) -> None:
     build_report(tree, "mini", PAPER, figures=False)
-    clone = tmp_path / "clone"
-    (clone / "mini").mkdir(parents=True)
-    for records in (tree / "mini").glob("*.csv"):
-        shutil.copy(records, clone / "mini")
+    clone = clone_of(tree, tmp_path / "clone")
     write_run(clone, "dstl_cub200", "l2", 7, 0.25)
     whole, part = gather(tree, "mini").logs, gather(clone, "mini").logs
     assert [p for p in part.curves if p.experiment != "dstl_cub200"] == [

@@ -34,7 +34,7 @@ def table1(sizes: Sequence[DataSize], folder: Path, scale: str) -> Table:
 
 def _sources(sizes: Sequence[DataSize], approach: str, key: str) -> Sequence[DataSize | None]:
     """What the experiments of an approach start from, each once."""
-    mine = [size for size in sizes if size.role == key and size.experiment.startswith(f"{approach.lower()}")]
+    mine = [size for size in sizes if size.role == key and size.experiment.startswith(approach.lower())]
     return list({replace(size, experiment=""): size for size in mine}.values())
 
 

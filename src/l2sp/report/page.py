@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from l2sp.report import captions, tables
 from l2sp.report.deviations import Deviations, read_deviations
@@ -94,7 +95,7 @@ def page(
 
 
 def _section(
-    part: _Section, made: Mapping[str, Table], figures: Sequence[dict[str, str]], scale: str
+    part: _Section, made: Mapping[str, Table], figures: Sequence[dict[str, Any]], scale: str
 ) -> dict[str, object]:
     shown = [figure for name in part.figures for figure in figures if _is(figure["name"], name)]
     listed = [_table(made[name], scale) for name in part.tables if name in made]
@@ -105,7 +106,7 @@ def _is(name: str, wanted: str) -> bool:
     return name.startswith(wanted) if wanted.endswith("_") else name == wanted
 
 
-def _figure(picture: Picture, root: Path, given: bool) -> dict[str, str]:
+def _figure(picture: Picture, root: Path, given: bool) -> dict[str, Any]:
     path = root / "figures" / picture.name
     sample = picture.name.startswith(("predictions_", "animation_"))
     content = ""
@@ -118,7 +119,7 @@ def _figure(picture: Picture, root: Path, given: bool) -> dict[str, str]:
         "name": picture.name,
         "src": content,
         "file": file,
-        "moving": "yes" * picture.name.endswith(".gif"),
+        "moving": picture.name.endswith(".gif"),
         **texts,
     }
 
@@ -128,7 +129,7 @@ def _table(table: Table, scale: str) -> dict[str, object]:
     measured = any(value for record in table.records for name, value in record.items() if name.endswith("_n"))
     plan = _PLANS.get(table.name) if measured else None
     keep = {
-        "command": f"make sweep-{plan} SCALE={scale}" if plan else "",
+        "command": f"make sweep-{plan} SCALE={scale}{_data(scale, ' DATA=')}" if plan else "",
         "name": table.name,
         "heading": table.heading,
         "caption": table.caption,
@@ -170,15 +171,19 @@ def _details(pair: Pair, scale: str, evidence: Evidence, deviations: Iterable[De
     concerning = [part for part in deviations if part.approach == approach]
     own = [part for part in concerning if part.scale == scale]
     seeds = sorted({run.seed for run in (*pair.l2, *pair.l2_sp)}) or [0]
-    data = "" if captions.own_pictures(scale) else ' paths.data="$DATA"'
     command = f"python experiments/train.py -m experiment={row.experiment} scale={scale} reg=l2,l2_sp "
     mine = {run.key[1:] for run in (*pair.l2, *pair.l2_sp)}
     runs = [run for run in evidence.logs.provenance if run.key in mine]
     return {
-        "command": f"{command}seed={','.join(map(str, seeds))}{data}",
+        "command": f"{command}seed={','.join(map(str, seeds))}{_data(scale, ' paths.data=')}",
         "provenance": when_and_where(runs),
         "deviations": own or concerning,
     }
+
+
+def _data(scale: str, key: str) -> str:
+    """The part of a command that says where data sets are, at scales whose data is not drawn here."""
+    return "" if captions.own_pictures(scale) else f'{key}"$DATA"'
 
 
 def _inline(text: str) -> str:

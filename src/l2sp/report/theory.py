@@ -54,7 +54,8 @@ class Check:
     @property
     def ratio(self) -> tuple[float, float]:
         """Mean square error of L2-SP over that of least squares: in theory, and simulated."""
-        return tuple(m["L2-SP"].mse / m["LS"].mse for m in (self.theory, self.simulated))  # type: ignore[return-value]
+        theory, simulated = (m["L2-SP"].mse / m["LS"].mse for m in (self.theory, self.simulated))
+        return theory, simulated
 
     @property
     def deviation(self) -> float:
@@ -63,12 +64,12 @@ class Check:
 
 
 @cache
-def checks(strengths: Sequence[float] = STRENGTHS, errors: Sequence[float] = ERRORS) -> tuple[Check, ...]:
+def checks() -> tuple[Check, ...]:
     """Every strength with every start, on one design and one draw of noise."""
     found = []
-    for error2 in errors:
+    for error2 in ERRORS:
         problem = make_problem(TRUTH2, error2)
-        for alpha in strengths:
+        for alpha in STRENGTHS:
             found.append(Check(problem, error2, alpha, closed_form(problem, alpha), simulate(problem, alpha)))
     return tuple(found)
 
