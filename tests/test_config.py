@@ -16,8 +16,9 @@ from omegaconf import MISSING, OmegaConf
 
 from l2sp import limits
 from l2sp.approaches.registry import approach_names, limits_of, schema_of
-from l2sp.config import CONFIGS, ROOT, compose, fingerprint, identity, known_keys, override
+from l2sp.config import CONFIGS, ROOT, SINCE, compose, fingerprint, identity, known_keys, override
 from l2sp.errors import UserError
+from l2sp.runs import run_of
 from l2sp.schema import TrainConfig
 
 EXPERIMENTS = sorted(path.stem for path in (CONFIGS / "experiment").glob("*.yaml"))
@@ -140,6 +141,7 @@ def test_any_unknown_key_is_refused(name: str) -> None:
         ("optim.steps=-1", "optim.steps=-1"),
         ("optim.schedule.warmup_steps=-1", "0 or more"),
         ("reg.alpha=-1", "reg.alpha=-1.0"),
+        ("reg.decay_scope=biases", "one of weights, all"),
         ("seed=-1", "seed=-1"),
         ("runtime.threads=0", "runtime.threads=0"),
         ("runtime.log_every=0", "runtime.log_every=0"),
@@ -207,6 +209,47 @@ def test_identity_ignores_where_and_how_a_run_happens() -> None:
         assert fingerprint(identity(one)) != fingerprint(identity(compose(["experiment=dstl_cub200", other])))
     reworded = compose(["experiment=dstl_cub200", "data.remedy='look elsewhere'"])
     assert fingerprint(identity(one)) == fingerprint(identity(reworded))
+
+
+def without(node: dict[str, Any], dotted: str) -> dict[str, Any]:
+    """A copy of nested dictionaries without one key, which they must have."""
+    head, _, rest = dotted.partition(".")
+    if not rest:
+        assert head in node
+    kept = {key: value for key, value in node.items() if key != head}
+    return {**kept, head: without(node[head], rest)} if rest else kept
+
+
+LATER = {  # in the nodes that a run of SegFlow has: the value as before, and another
+    "reg.decay_scope": ("weights", "all"),
+}
+
+
+@pytest.mark.parametrize("key", LATER)
+def test_a_key_that_came_later_is_no_part_of_what_a_run_was(key: str) -> None:
+    base = ["experiment=segflow_davis", "scale=paper"]
+    before, other = LATER[key]
+    plain, changed = (identity(compose([*base, f"{key}={value}"])) for value in (before, other))
+    assert compose(base) == compose([*base, f"{key}={before}"])
+    assert fingerprint(plain) != fingerprint(changed)
+    assert fingerprint(plain) == fingerprint(without(changed, key))
+
+
+def test_every_later_key_is_tested() -> None:
+    schemas = {key.rpartition(".")[2] for key in LATER}
+    assert schemas == {key for later in SINCE.values() for key in later}
+
+
+@pytest.mark.parametrize("scale", ["mini", "pocket"])
+def test_committed_results_are_still_recognised(scale: str) -> None:
+    rows = pd.read_csv(ROOT / "results" / scale / "rows.csv", dtype=str)
+    rows = rows[rows.study.isna()].drop_duplicates(["experiment", "reg"])
+    assert len(rows) >= 14 and {name.split("_")[0] for name in rows.experiment} >= {"dstl", "segflow"}
+    for row in rows.itertuples():
+        values = (f"{key}={getattr(row, key)}" for key in ("experiment", "seed", "reg"))
+        coefficients = (f"reg.{key}={getattr(row, key)}" for key in ("alpha", "beta"))
+        run = run_of(compose([f"scale={scale}", *values, *coefficients]))
+        assert run.fingerprint[: len(row.config)] == row.config, (row.experiment, row.reg)
 
 
 def test_frozen_set_of_keys() -> None:

@@ -43,6 +43,16 @@ def test_published_counts_and_rates_of_encnet() -> None:
     assert {group["decay"] for group in found["groups"] if group["name"] == "exempt"} == {0.0}
 
 
+def test_decay_of_every_parameter_exempts_none() -> None:
+    cfg = ["experiment=encnet50_pcontext", "scale=paper", "reg=l2"]
+    some, every = (describe(compose([*cfg, f"reg.decay_scope={scope}"]), step=False) for scope in ("weights", "all"))
+    counts = every["parameters"]
+    assert counts == some["parameters"]
+    assert every["penalised"]["new"] == counts["head"] + counts["aux"] == 17_908_438 + 2_374_971
+    assert every["penalised"]["shared"] == counts["backbone"] > some["penalised"]["shared"] == 23_578_304
+    assert every["penalised"]["exempt"] == 0 and {group["decay"] for group in every["groups"]} == {1e-4}
+
+
 def test_published_counts_and_rates_of_segflow() -> None:
     found = describe(compose(["experiment=segflow_davis", "scale=paper", "reg=l2_sp"]), step=False)
     parts = {"segmentation": 42_500_160, "flow": 38_676_514, "segmentation_head": 9_874, "flow_head": 9_874}

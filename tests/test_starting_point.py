@@ -74,15 +74,24 @@ SHARED = ("0.weight", "3.weight")
 
 
 @pytest.mark.parametrize("fused", [True, False])
-@pytest.mark.parametrize("shared", [("0.weight",), ("3.weight",), ("5.weight",), SHARED, (*SHARED, "5.weight")])
-def test_trajectory_is_that_of_autograd_of_equation_3(shared: tuple[str, ...], fused: bool) -> None:
+@pytest.mark.parametrize(
+    "scope,shared",
+    [
+        *(("weights", each) for each in (("0.weight",), ("3.weight",), ("5.weight",), SHARED, (*SHARED, "5.weight"))),
+        *(("all", each) for each in (("1.bias",), SHARED, ("0.weight", "1.weight", "1.bias", "3.bias"))),
+    ],
+)
+def test_trajectory_is_that_of_autograd_of_equation_3(scope: str, shared: tuple[str, ...], fused: bool) -> None:
     ours, theirs = net(0), net(0)
     start = start_of(ours, *shared)
-    _, optimizer = attached(ours, start, fused=fused)
+    sp = StartingPoint(ours, start, ALPHA, BETA, scope)
+    optimizer = torch.optim.SGD(sp.param_groups(), lr=0.05, momentum=0.9, fused=fused)
+    sp.attach(optimizer)
     reference = torch.optim.SGD(theirs.parameters(), lr=0.05, momentum=0.9)
 
     def omega() -> Tensor:
-        weights = {n: p for n, p in theirs.named_parameters() if n in ("0.weight", "3.weight", "5.weight")}
+        penalised = (*SHARED, "5.weight") if scope == "weights" else list(dict(theirs.named_parameters()))
+        weights = {n: p for n, p in theirs.named_parameters() if n in penalised}
         pulled = sum(((p - start[n]) ** 2).sum() for n, p in weights.items() if n in start)
         shrunk = sum(((p**2).sum() for n, p in weights.items() if n not in start), torch.zeros((), dtype=torch.float64))
         return ALPHA / 2 * pulled + BETA / 2 * shrunk
@@ -103,6 +112,20 @@ def test_zero_start_is_weight_decay_bitwise(dtype: torch.dtype) -> None:
     plain = StartingPoint(theirs, start_of(theirs, *SHARED), ALPHA, BETA)
     run(ours, optimizer, range(10))
     run(theirs, torch.optim.SGD(plain.param_groups(), lr=0.05, momentum=0.9, fused=True), range(10))
+    assert same(ours, theirs)
+
+
+def test_zero_start_of_all_is_weight_decay_of_every_parameter_bitwise() -> None:
+    ours, theirs = net(0), net(0)
+    zeros = {n: torch.zeros_like(p) for n, p in ours.named_parameters()}
+    with pytest.warns(UserWarning, match="zero throughout") as caught:
+        sp = StartingPoint(ours, zeros, ALPHA, BETA, "all")
+    assert sp.partition.zeros == (*SHARED, "5.weight") and len(caught) == 3  # biases may be zero
+    optimizer = torch.optim.SGD(sp.param_groups(), lr=0.05, momentum=0.9, fused=True)
+    sp.attach(optimizer)
+    run(ours, optimizer, range(10))
+    plain = torch.optim.SGD(theirs.parameters(), lr=0.05, momentum=0.9, weight_decay=ALPHA, fused=True)
+    run(theirs, plain, range(10))
     assert same(ours, theirs)
 
 
@@ -251,6 +274,21 @@ def test_partition_by_kind_name_and_shape() -> None:
     assert set(partition.exempt) == {"1.weight", "1.bias", "3.bias", "5.bias"}
     assert partition.counts() == {"shared": 162 + 96, "new": 2880, "exempt": 6 + 6 + 4 + 5}
     assert "5.weight: shape (7, 576) in the start" in str(partition)
+
+
+def test_partition_of_all_exempts_nothing() -> None:
+    model = net(0)
+    start = {**model.state_dict(), "3.bias": torch.ones(5)}
+    del start["5.bias"]
+    with pytest.warns(UserWarning, match=r"3\.bias: shape \(5,\)"):
+        partition = StartingPoint(model, start, ALPHA, BETA, "all").partition
+    assert set(partition.shared) == {*SHARED, "5.weight", "1.weight", "1.bias"}
+    assert set(partition.new) == {"3.bias", "5.bias"} and not partition.exempt and not partition.zeros
+    start["1.bias"][0] = math.nan
+    with pytest.raises(ValueError, match=r"1\.bias holds NaN"):
+        StartingPoint(model, start, ALPHA, BETA, "all")
+    with pytest.raises(ValueError, match="weights, all, got 'biases'"):
+        StartingPoint(model, start, ALPHA, BETA, "biases")
 
 
 @pytest.mark.parametrize("damage", [float("nan"), float("inf")])

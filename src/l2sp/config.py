@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any, cast, get_args, get_type_hints
@@ -36,12 +36,13 @@ from l2sp.approaches.registry import (
     sets_of,
 )
 from l2sp.errors import UserError
-from l2sp.schema import TrainConfig
+from l2sp.schema import RegConfig, TrainConfig
 
 __all__ = [
     "CONFIGS",
     "PRINTED",
     "ROOT",
+    "SINCE",
     "chosen",
     "compose",
     "explain",
@@ -61,6 +62,12 @@ CONFIGS = Path(os.environ.get("L2SP_CONFIGS", ROOT / "configs"))
 
 # Where a run happens and how it is labelled do not make it another run.
 NOT_IDENTITY = ("paths", "runtime", "row", "paper")
+
+SINCE: Mapping[type, Mapping[str, Any]] = {RegConfig: {"decay_scope": "weights"}}
+"""Settings that came when there were results already, by schema, with the value that means what those runs did.
+
+At that value they are no part of a run's identity, so that it is the run that it was.
+"""
 
 
 def register() -> None:
@@ -136,6 +143,8 @@ def typed(config: Any) -> TrainConfig:
 def identity(cfg: TrainConfig) -> dict[str, Any]:
     """The part of a resolved configuration that makes a run what it is, as plain containers."""
     plain = cast(dict[str, Any], OmegaConf.to_container(cast(Any, cfg), resolve=True))
+    _drop_later(plain, TrainConfig)
+    _drop_later(plain["approach"], schema_of(cfg.approach.name))
     for key in labels_of(cfg.approach.name):
         del plain["approach"][key]
     for node in _named(plain, further_sets(cfg.approach.name), "data"):
@@ -145,6 +154,16 @@ def identity(cfg: TrainConfig) -> dict[str, Any]:
     for node in _named(plain, further_starts(cfg.approach.name), "weights"):
         del node["scale"]  # the run that it names has its own identity
     return {key: value for key, value in plain.items() if key not in NOT_IDENTITY}
+
+
+def _drop_later(plain: dict[str, Any], schema: type) -> None:
+    """Removes from a node, and from those in it, the settings of `SINCE` that stand at their value."""
+    for key, before in SINCE.get(schema, {}).items():
+        if plain[key] == before:
+            del plain[key]
+    for key, kind in _nodes(schema):
+        if isinstance(plain.get(key), dict):
+            _drop_later(plain[key], kind)
 
 
 def _named(plain: dict[str, Any], further: Sequence[str], main: str) -> list[dict[str, Any]]:
@@ -205,11 +224,19 @@ def known_keys() -> frozenset[str]:
 
 def leaves(schema: type, prefix: str = "") -> Iterator[str]:
     """Dotted keys of a schema and of those nested in it."""
-    for key, hint in get_type_hints(schema).items():
-        nested = [kind for kind in (hint, *get_args(hint)) if is_dataclass(kind)]
+    nodes = dict(_nodes(schema))
+    for key in get_type_hints(schema):
         yield f"{prefix}{key}"
-        for kind in nested:
-            yield from leaves(cast(type, kind), f"{prefix}{key}.")
+        if key in nodes:
+            yield from leaves(nodes[key], f"{prefix}{key}.")
+
+
+def _nodes(schema: type) -> Iterator[tuple[str, type]]:
+    """The keys of a schema that hold another, or a list of it, with that one."""
+    for key, hint in get_type_hints(schema).items():
+        for kind in (hint, *get_args(hint)):
+            if is_dataclass(kind):
+                yield key, cast(type, kind)
 
 
 def _keys(node: Any, known: Collection[str], prefix: str = "") -> Iterator[str]:

@@ -69,6 +69,7 @@ GENERAL: Mapping[str, Limit] = {
     "reg.reference": one_of("start", "origin"),
     "reg.alpha": span(0),
     "reg.beta": span(0),
+    "reg.decay_scope": one_of("weights", "all"),
     "optim.lr": span(0, ends="(]"),
     "optim.momentum": span(0, 1, "[)"),
     "optim.smoothing": span(0, 1, "[)"),

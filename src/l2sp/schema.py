@@ -47,12 +47,16 @@ class PaperConfig:
 
 @dataclass
 class RegConfig:
-    """The penalty: `reference` is `start` (L2-SP) or `origin` (plain L2); nothing else tells the arms apart."""
+    """The penalty: `reference` is `start` (L2-SP) or `origin` (plain L2); nothing else tells the arms apart.
+
+    `decay_scope`: `weights`, those of convolutions and linear layers (section 5.1), or `all` parameters.
+    """
 
     name: str = MISSING
     reference: str = MISSING
     alpha: float = MISSING
     beta: float = MISSING
+    decay_scope: str = MISSING
 
 
 @dataclass

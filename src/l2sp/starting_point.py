@@ -32,6 +32,7 @@ from torch import Tensor, nn
 __all__ = ["Partition", "StartingPoint"]
 
 PENALISED = (nn.modules.conv._ConvNd, nn.Linear)
+SCOPES = ("weights", "all")
 COUPLED = (
     torch.optim.SGD,
     torch.optim.Adam,
@@ -50,8 +51,9 @@ class Partition:
     """Which parameters, by name, are pulled where.
 
     `shared` go to w0 (alpha), `new` to zero (beta), `exempt` nowhere (normalisation, biases, everything
-    that is not the weight of a convolution or linear layer). `mismatched` lists the new ones that the start
-    has under the same name with another shape, `zeros` the shared ones whose w0 is zero throughout.
+    that is not the weight of a convolution or linear layer; none with the scope `all`). `mismatched` lists the
+    new ones that the start has under the same name with another shape, `zeros` the weights of convolutions and
+    linear layers among the shared ones whose w0 is zero throughout; elsewhere, as in biases, zeros are honest.
     """
 
     shared: dict[str, nn.Parameter] = field(default_factory=dict)
@@ -80,16 +82,17 @@ class StartingPoint:
     """The penalty of equation 3 for a model and its pre-trained weights.
 
     Args:
-        model: the network to fine-tune. Weights of convolutions (transposed too) and linear layers are
-            penalised; nothing else is (paper, section 5.1).
+        model: the network to fine-tune.
         start: the pre-trained weights by parameter name, as in a `state_dict`. They are copied: the anchor
             never follows the live model. Tensors without a counterpart in the model are ignored.
         alpha: strength of the pull of the shared weights to w0, >= 0.
         beta: strength of the pull of the new weights to zero, >= 0.
+        scope: what is penalised: `weights`, those of convolutions (transposed too) and linear layers and nothing
+            else (paper, section 5.1), or `all` parameters, normalisation and biases too (protocol 4.1).
 
     Raises:
-        ValueError: a coefficient is negative or not finite; no weight of the model is in `start`;
-            a tensor of `start` that would be used holds NaN or infinity.
+        ValueError: a coefficient is negative or not finite; an unknown scope; nothing that is penalised is in
+            `start`; a tensor of `start` that would be used holds NaN or infinity.
 
     A weight of another shape than its namesake in `start` counts as new and is reported, as is a
     pre-trained tensor that is zero throughout (`UserWarning`, and `partition`).
@@ -99,12 +102,16 @@ class StartingPoint:
     optimiser alone loses its hooks (torch drops them).
     """
 
-    def __init__(self, model: nn.Module, start: Mapping[str, Tensor], alpha: float, beta: float) -> None:
+    def __init__(
+        self, model: nn.Module, start: Mapping[str, Tensor], alpha: float, beta: float, scope: str = "weights"
+    ) -> None:
         for name, value in (("alpha", alpha), ("beta", beta)):
             if not math.isfinite(value) or value < 0:
                 raise ValueError(f"{name} must be a finite number >= 0, got {value}")
+        if scope not in SCOPES:
+            raise ValueError(f"scope must be one of {', '.join(SCOPES)}, got {scope!r}")
         self.alpha, self.beta = float(alpha), float(beta)
-        self.partition = _partition(model, start)
+        self.partition = _partition(model, start, everything=scope == "all")
         self._params = list(self.partition.shared.values())
         self._anchors = [_copy_like(start[name], p) for name, p in self.partition.shared.items()]
         self._optimizer: torch.optim.Optimizer | None = None
@@ -215,16 +222,16 @@ class StartingPoint:
         return clone
 
 
-def _partition(model: nn.Module, start: Mapping[str, Tensor]) -> Partition:
+def _partition(model: nn.Module, start: Mapping[str, Tensor], everything: bool) -> Partition:
     weights = {id(m.weight) for m in model.modules() if isinstance(m, PENALISED)}
     found, zeros = Partition(), []
     for name, param in model.named_parameters():
-        if id(param) not in weights:
+        if id(param) not in weights and not everything:
             found.exempt[name] = param
         elif name in start and start[name].shape == param.shape:
             _check_finite(name, start[name])
             found.shared[name] = param
-            if not start[name].any():
+            if id(param) in weights and not start[name].any():
                 zeros.append(name)
         else:
             found.new[name] = param

@@ -45,10 +45,11 @@ def test_every_parameter_is_once_in_a_group_of_its_rate(factor: float) -> None:
         assert decay == {"0.weight": run.reg.alpha, "2.weight": run.reg.beta}.get(name, 0)
 
 
+@pytest.mark.parametrize("scope", ["weights", "all"])
 @pytest.mark.parametrize("source", [True, False], ids=["fine-tuned", "from scratch"])
-def test_a_step_moves_each_part_by_its_own_rate(source: bool) -> None:
+def test_a_step_moves_each_part_by_its_own_rate(source: bool, scope: str) -> None:
     model = net()
-    run = cfg() if source else cfg("reg=l2", "reg.alpha=0.1", "reg.beta=0.1")
+    run = cfg(f"reg.decay_scope={scope}", *(() if source else ("reg=l2", "reg.alpha=0.1", "reg.beta=0.1")))
     regularised = build_optimizer(model, start(model) if source else {}, run.reg, run.optim, {"2.": 10.0})
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
     for group in regularised.optimizer.param_groups:
@@ -57,7 +58,9 @@ def test_a_step_moves_each_part_by_its_own_rate(source: bool) -> None:
         parameter.grad = torch.ones_like(parameter)
     regularised.optimizer.step()
     alpha, beta = run.reg.alpha, run.reg.beta
-    pulls = {"0.weight": alpha * (before["0.weight"] - (0.5 if source else 0)), "2.weight": beta * before["2.weight"]}
+    penalised = before if scope == "all" else ("0.weight", "2.weight")
+    target = 0.5 if source else 0.0
+    pulls = {n: beta * before[n] if n.startswith("2.") else alpha * (before[n] - target) for n in penalised}
     for name, parameter in model.named_parameters():
         rate = 0.1 if name.startswith("2.") else 0.01
         expected = before[name] - rate * (1 + pulls.get(name, torch.zeros(())))

@@ -69,7 +69,7 @@ def build_optimizer(
     """The optimiser with the penalty of `reg`: decay to zero (`origin`) or to the starting point (`start`).
 
     Both arms have the same parameter groups and the same kernel; L2-SP adds one hook. From scratch there is
-    no w0, and every penalised weight decays to zero by alpha. Each group's `lr_factor` is that of `lr_factors`
+    no w0, and every penalised parameter decays to zero by alpha. Each group's `lr_factor` is that of `lr_factors`
     whose key begins the names of its parameters, 1 where none does.
 
     Raises:
@@ -80,10 +80,10 @@ def build_optimizer(
             raise UserError(f"reg={reg.name}: there are no pre-trained weights to start from (weights.source=none)")
         if reg.alpha != reg.beta:
             raise UserError(f"reg: from scratch all weights are new: give alpha={reg.alpha:g} and beta the same value")
-        groups = _by_factor(_from_scratch(model, reg.alpha), model, lr_factors)
+        groups = _by_factor(_from_scratch(model, reg), model, lr_factors)
         return Regularised(_optimizer(groups, optim), None)
     try:
-        point = StartingPoint(model, start, reg.alpha, reg.beta)
+        point = StartingPoint(model, start, reg.alpha, reg.beta, reg.decay_scope)
     except ValueError as error:
         raise UserError(f"starting point: {error}") from error
     optimizer = _optimizer(_by_factor(point.param_groups(), model, lr_factors), optim)
@@ -92,10 +92,10 @@ def build_optimizer(
     return Regularised(optimizer, point)
 
 
-def _from_scratch(model: nn.Module, alpha: float) -> list[dict[str, Any]]:
-    # Which weights are penalised is the library's affair; as no hook is attached, the stand-in start is never used.
+def _from_scratch(model: nn.Module, reg: RegConfig) -> list[dict[str, Any]]:
+    # What is penalised is the library's affair; as no hook is attached, the stand-in start is never used.
     stand_in = {name: torch.ones_like(p) for name, p in model.named_parameters()}
-    return StartingPoint(model, stand_in, alpha=alpha, beta=alpha).param_groups()
+    return StartingPoint(model, stand_in, reg.alpha, reg.beta, reg.decay_scope).param_groups()
 
 
 def _by_factor(groups: list[dict[str, Any]], model: nn.Module, lr_factors: Mapping[str, float]) -> list[dict[str, Any]]:
