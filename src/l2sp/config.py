@@ -36,7 +36,7 @@ from l2sp.approaches.registry import (
     sets_of,
 )
 from l2sp.errors import UserError
-from l2sp.schema import RegConfig, TrainConfig
+from l2sp.schema import RegConfig, ScheduleConfig, TrainConfig
 
 __all__ = [
     "CONFIGS",
@@ -63,7 +63,10 @@ CONFIGS = Path(os.environ.get("L2SP_CONFIGS", ROOT / "configs"))
 # Where a run happens and how it is labelled do not make it another run.
 NOT_IDENTITY = ("paths", "runtime", "row", "paper")
 
-SINCE: Mapping[type, Mapping[str, Any]] = {RegConfig: {"decay_scope": "weights"}}
+SINCE: Mapping[type, Mapping[str, Any]] = {
+    RegConfig: {"decay_scope": "weights"},
+    ScheduleConfig: {"every_steps": None},
+}
 """Settings that came when there were results already, by schema, with the value that means what those runs did.
 
 At that value they are no part of a run's identity, so that it is the run that it was.
@@ -131,6 +134,8 @@ def typed(config: Any) -> TrainConfig:
     cfg = cast(TrainConfig, config)
     if (cfg.optim.epochs is None) == (cfg.optim.steps is None):
         raise UserError("give the length of training as optim.epochs or as optim.steps, and null for the other")
+    if (cfg.optim.schedule.every_epochs is None) == (cfg.optim.schedule.every_steps is None):
+        raise UserError("give optim.schedule.every_epochs or optim.schedule.every_steps, and null for the other")
     limits.check(cfg, limits.GENERAL)
     limits.check(cfg, limits_of(cfg.approach.name), "approach.")
     if len({data.part for data in sets_of(cfg).values()}) > 1:

@@ -79,6 +79,7 @@ GENERAL: Mapping[str, Limit] = {
     "optim.steps": at_least(0),
     "optim.schedule.warmup_steps": at_least(0),
     "optim.schedule.every_epochs": at_least(1),
+    "optim.schedule.every_steps": at_least(1),
     "optim.schedule.factor": span(0, 1, "(]"),
     "optim.schedule.power": span(0),
     "evaluate.split": one_of("test", "val"),

@@ -101,11 +101,15 @@ class WeightsConfig:
 
 @dataclass
 class ScheduleConfig:
-    """Learning rate over time: `staircase` (x factor every `every_epochs`), `cosine`, `poly` (power), `constant`."""
+    """Learning rate over time: `staircase` (times `factor` at each stair), `cosine`, `poly` (power), `constant`.
+
+    A stair is `every_epochs` long, or `every_steps`; the other one is null.
+    """
 
     kind: str = MISSING
     warmup_steps: int = MISSING
-    every_epochs: int = MISSING
+    every_epochs: int | None = MISSING
+    every_steps: int | None = MISSING
     factor: float = MISSING
     power: float = MISSING
 

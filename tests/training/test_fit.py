@@ -204,9 +204,13 @@ def test_schedules_in_closed_form(smoke) -> None:
     # CUB: 5,994 images in batches of 64 are 93 full steps an epoch; x0.1 every 10 epochs.
     factors = [lr_factor(schedule, step, 2790, 93) for step in (0, 929, 930, 1859, 1860, 2789)]
     assert factors == pytest.approx([1, 1, 0.1, 0.1, 0.01, 0.01])
+    schedule.every_epochs, schedule.every_steps = None, 936  # int(5994 * 10 / 64): as slim counts, of 2,810 steps
+    factors = [lr_factor(schedule, step, 2810, 93) for step in (0, 935, 936, 1871, 1872, 2807, 2808, 2809)]
+    assert factors == pytest.approx([1, 1, 0.1, 0.1, 0.01, 0.01, 0.001, 0.001])
     schedule.kind = "cosine"
     assert lr_factor(schedule, 0, 100, 1) == 1 and lr_factor(schedule, 50, 100, 1) == pytest.approx(0.5)
     schedule.kind, schedule.power = "poly", 0.9
+    assert lr_factor(schedule, 0, 24_960, 312) == 1
     assert lr_factor(schedule, 24_959, 24_960, 312) == pytest.approx((1 / 24_960) ** 0.9)
     schedule.kind, schedule.warmup_steps = "constant", 9
     assert [lr_factor(schedule, s, 100, 1) for s in (0, 4, 9, 50)] == pytest.approx([0.1, 0.5, 1, 1])
@@ -218,7 +222,7 @@ def test_schedules_in_closed_form(smoke) -> None:
 @given(st.sampled_from(["staircase", "cosine", "poly", "constant"]), st.integers(1, 500), st.integers(0, 20))
 @settings(max_examples=100, deadline=None)
 def test_factor_lies_in_0_1_and_never_rises_after_warm_up(kind: str, total: int, warmup: int) -> None:
-    schedule = ScheduleConfig(kind=kind, warmup_steps=warmup, every_epochs=10, factor=0.1, power=0.9)
+    schedule = ScheduleConfig(kind=kind, warmup_steps=warmup, every_epochs=10, every_steps=None, factor=0.1, power=0.9)
     factors = [lr_factor(schedule, step, total, 3) for step in range(total)]
     assert all(0 < f <= 1 for f in factors)
     assert all(a >= b - 1e-12 for a, b in zip(factors[warmup:], factors[warmup + 1 :], strict=False))
