@@ -144,6 +144,7 @@ def test_any_unknown_key_is_refused(name: str) -> None:
         ("optim.schedule.warmup_steps=-1", "0 or more"),
         ("reg.alpha=-1", "reg.alpha=-1.0"),
         ("reg.decay_scope=biases", "one of weights, all"),
+        ("weights.statistics=none", "one of load, fresh"),
         ("seed=-1", "seed=-1"),
         ("runtime.threads=0", "runtime.threads=0"),
         ("runtime.log_every=0", "runtime.log_every=0"),
@@ -216,6 +217,8 @@ def test_identity_ignores_where_and_how_a_run_happens() -> None:
 LATER = {  # overrides that set it otherwise
     "reg.decay_scope": ["reg.decay_scope=all"],
     "optim.schedule.every_steps": ["optim.schedule.every_epochs=null", "optim.schedule.every_steps=6000"],
+    "weights.statistics": ["weights.statistics=fresh"],
+    "approach.flow_weights.statistics": ["approach.flow_weights.statistics=fresh"],
 }
 
 

@@ -36,7 +36,7 @@ from l2sp.approaches.registry import (
     sets_of,
 )
 from l2sp.errors import UserError
-from l2sp.schema import RegConfig, ScheduleConfig, TrainConfig
+from l2sp.schema import RegConfig, ScheduleConfig, TrainConfig, WeightsConfig
 
 __all__ = [
     "CONFIGS",
@@ -66,6 +66,7 @@ NOT_IDENTITY = ("paths", "runtime", "row", "paper")
 SINCE: Mapping[type, Mapping[str, Any]] = {
     RegConfig: {"decay_scope": "weights"},
     ScheduleConfig: {"every_steps": None},
+    WeightsConfig: {"statistics": "load"},
 }
 """Settings that came when there were results already, by schema, with the value that means what those runs did.
 

@@ -11,13 +11,16 @@ from omegaconf import OmegaConf
 
 from l2sp.errors import UserError
 
-__all__ = ["GENERAL", "SOURCES", "Limit", "at_least", "check", "each", "one_of", "pair", "span", "triple"]
+__all__ = ["GENERAL", "SOURCES", "STATISTICS", "Limit", "at_least", "check", "each", "one_of", "pair", "span", "triple"]
 
 Limit = tuple[Callable[[Any], bool], str]
 """A predicate, and in words what it asks for."""
 
 SOURCES = ("none", "file", "source_run", "efficientnet_lite0", "timm")
 """Where starting weights may come from."""
+
+STATISTICS = ("load", "fresh")
+"""What becomes of the running statistics that a start has."""
 
 
 def at_least(low: int) -> Limit:
@@ -65,6 +68,7 @@ GENERAL: Mapping[str, Limit] = {
     "study": (lambda v: bool(_STUDY.fullmatch(v)) and ".." not in v.split("/"), "<name>/<point>, e.g. mine/lr=0.1"),
     "data.part": one_of("objects", "scenes", "views", "clips"),
     "weights.source": one_of(*SOURCES),
+    "weights.statistics": one_of(*STATISTICS),
     "reg.name": one_of("l2", "l2_sp"),
     "reg.reference": one_of("start", "origin"),
     "reg.alpha": span(0),

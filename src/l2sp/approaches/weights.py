@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -18,6 +17,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from l2sp.approaches import lite0
+from l2sp.approaches.batch_norm import fresh_statistics
 from l2sp.errors import UserError
 from l2sp.files import write_atomically
 from l2sp.limits import SOURCES
@@ -169,42 +170,6 @@ def _from_file(model: nn.Module, path: Path | None, sha256: str | None, key: str
     return *read_weights(path, sha256), str(path)
 
 
-_LITE_PLACES = {
-    "_conv_stem": "conv_stem",
-    "_bn0": "bn1",
-    "_conv_head": "conv_head",
-    "_bn1": "bn2",
-    "_fc": "classifier",
-}
-_LITE_BLOCK = {
-    "_expand_conv": "conv_pw",
-    "_bn0": "bn1",
-    "_depthwise_conv": "conv_dw",
-    "_bn1": "bn2",
-    "_project_conv": "conv_pwl",
-    "_bn2": "bn3",
-}
-_LITE_FIRST = {"_depthwise_conv": "conv_dw", "_bn1": "bn1", "_project_conv": "conv_pw", "_bn2": "bn2"}
-_LITE_REPEATS = (1, 2, 2, 3, 3, 4, 1)  # blocks of the seven stages of EfficientNet-Lite0
-_LITE_NUMBERS = [(stage, i) for stage, repeats in enumerate(_LITE_REPEATS) for i in range(repeats)]
-
-
-def _lite_name(name: str) -> str:
-    """A parameter's name in timm's ``tf_efficientnet_lite0`` for its name in ``efficientnet-lite-pytorch``.
-
-    That package counts the blocks through and timm counts within stages; the first block has no expansion,
-    so its layers move up by one.
-    """
-    block = re.fullmatch(r"_blocks\.(\d+)\.(\w+)\.(\w+)", name)
-    if block is None:
-        layer, _, leaf = name.partition(".")
-        return f"{_LITE_PLACES[layer]}.{leaf}"
-    number = int(block[1])
-    layers = _LITE_FIRST if number == 0 else _LITE_BLOCK
-    stage, index = _LITE_NUMBERS[number]
-    return f"blocks.{stage}.{index}.{layers[block[2]]}.{block[3]}"
-
-
 def _from_lite0(model: nn.Module, path: Path | None, sha256: str | None, key: str) -> _Loaded:
     """ImageNet weights of EfficientNet-Lite0 from the package index.
 
@@ -219,7 +184,7 @@ def _from_lite0(model: nn.Module, path: Path | None, sha256: str | None, key: st
     file = path or Path(EfficientnetLite0ModelFile.get_model_file_path())
     tensors, found = read_weights(file, sha256)
     try:
-        renamed = {_lite_name(name): tensor for name, tensor in tensors.items()}
+        renamed = {lite0.timm_name(name): tensor for name, tensor in tensors.items()}
     except (KeyError, IndexError) as error:
         raise UserError(f"{file}: not EfficientNet-Lite0 by its names ({error})") from error
     return renamed, found, f"efficientnet_lite0 ({file.name})"
@@ -377,16 +342,25 @@ def load_branch(
 
 
 @torch.no_grad()
-def apply_start(model: nn.Module, start: Start) -> StartReport:
+def apply_start(model: nn.Module, start: Start, statistics: str = "load") -> StartReport:
     """Copy the start into the network in place, where name and shape agree; weights and buffers alike.
+
+    Args:
+        statistics: ``load``, or ``fresh``: batch norms keep the running statistics of a new network, which training
+            re-estimates (protocol 4.2); no effect without batch norm.
 
     Returns:
         What was loaded, what is new (counters of batches seen are not worth a mention), what differs in
         shape and therefore stays new, and what the network has no place for.
+
+    Raises:
+        UserError: fresh statistics for a batch norm that is frozen.
     """
     own = model.state_dict()
+    fresh = fresh_statistics(model, start.tensors) if statistics == "fresh" else frozenset()
+    tensors = {name: tensor for name, tensor in start.tensors.items() if name not in fresh}
     loaded, mismatched, unused = [], [], []
-    for name, tensor in start.tensors.items():
+    for name, tensor in tensors.items():
         if name not in own:
             unused.append(name)
         elif own[name].shape != tensor.shape:
@@ -394,5 +368,5 @@ def apply_start(model: nn.Module, start: Start) -> StartReport:
         else:
             own[name].copy_(tensor)
             loaded.append(name)
-    missing = [n for n, t in own.items() if n not in start.tensors and t.is_floating_point()]
+    missing = [n for n, t in own.items() if n not in tensors and t.is_floating_point()]
     return StartReport(tuple(loaded), tuple(missing), tuple(mismatched), tuple(unused))

@@ -54,7 +54,7 @@ class DSTL:
         start = load_start(
             cfg.weights.source, model, start_files.get("weights"), cfg.weights.sha256, head_prefixes(model)
         )
-        report = apply_start(model, start) if start.tensors else "from scratch"
+        report = apply_start(model, start, cfg.weights.statistics) if start.tensors else "from scratch"
         self.model: nn.Module = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.start: Mapping[str, Tensor] = start.tensors
         self.steps_per_epoch = steps_per_epoch(len(self._splits["train"]), cfg.optim.batch_size)

@@ -67,7 +67,7 @@ class EncNetTask:
         model = _network(cfg, len(data.classes))
         file = start_files.get("weights")
         start = load_branch(cfg.weights.source, model.backbone, "backbone.", file, cfg.weights.sha256, CLASSIFIERS)
-        report = apply_start(model, start) if start.tensors else "from scratch"
+        report = apply_start(model, start, cfg.weights.statistics) if start.tensors else "from scratch"
         self.model: nn.Module = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._net = model
         self.start: Mapping[str, Tensor] = start.tensors

@@ -10,7 +10,7 @@ from typing import Any
 from omegaconf import MISSING
 
 from l2sp.approaches.config import ApproachConfig
-from l2sp.limits import Limit, at_least, one_of, span, triple
+from l2sp.limits import STATISTICS, Limit, at_least, one_of, span, triple
 from l2sp.schema import DataConfig, WeightsConfig
 
 __all__ = [
@@ -166,6 +166,7 @@ LIMITS: Mapping[str, Limit] = {
     ),
     "network.exchange": one_of("released", "pooled"),
     "flow_weights.source": one_of("none", "file", "source_run"),  # nobody publishes this branch in a form for others
+    "flow_weights.statistics": one_of(*STATISTICS),
     "partner.part": one_of("objects", "scenes", "views", "clips"),
     "turn.target": at_least(0),
     "turn.partner": at_least(0),

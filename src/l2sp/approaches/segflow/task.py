@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from l2sp.approaches.base import Evaluation, Outline
-from l2sp.approaches.registry import sets_of
+from l2sp.approaches.registry import sets_of, starts_of
 from l2sp.approaches.release import read_release
 from l2sp.approaches.segflow.config import PARTS, PhaseConfig, SegFlowConfig
 from l2sp.approaches.segflow.evaluation import evaluate_flow, evaluate_masks
@@ -80,7 +80,12 @@ class SegFlowTask:
         self._phases = [_checked(phase, self._net, self._sets, self._protocol) for phase in _phases(self._protocol)]
         self._turns = Turns([phase.steps for phase in self._phases])
         starts = _starts(self._net, cfg, start_files)
-        reports = {key: str(apply_start(self._net, start)) for key, start in starts.items() if start.tensors}
+        asked = starts_of(cfg)
+        reports = {
+            key: str(apply_start(self._net, start, asked[key].statistics))
+            for key, start in starts.items()
+            if start.tensors
+        }
         self.model: nn.Module = self._net.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.start: Mapping[str, Tensor] = {name: t for start in starts.values() for name, t in start.tensors.items()}
         self.steps_per_epoch = self._turns.round
