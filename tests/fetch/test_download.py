@@ -1,0 +1,199 @@
+"""Downloads from a server on this machine that is slow, wrong, moved, forgetful or not there."""
+
+import hashlib
+import json
+import logging
+import shutil
+from collections import namedtuple
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from web import HASTY, Page, Web
+
+from l2sp.errors import UserError
+from l2sp.fetch.disk import in_words
+from l2sp.fetch.download import Unreachable, download
+
+CONTENT = bytes(range(256)) * 40
+SILENT = "http://127.0.0.1:1"  # nobody listens there
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def part(folder: Path, content: bytes, url: str, validator: str | None = None) -> None:
+    (folder / "a.bin.part").write_bytes(content)
+    (folder / "a.bin.part.json").write_text(json.dumps({"url": url} | ({"validator": validator} if validator else {})))
+
+
+def test_a_file_comes_whole_and_alone(site: Web, tmp_path: Path) -> None:
+    for algorithm in ("md5", "sha1", "sha256"):
+        folder = tmp_path / algorithm
+        folder.mkdir()
+        found = download(site.archive("a.bin", CONTENT, checksum=algorithm), folder, HASTY)
+        assert found.read_bytes() == CONTENT and names(folder) == {"a.bin"}
+
+
+def test_what_is_there_is_not_fetched(site: Web, tmp_path: Path) -> None:
+    archive = site.archive("a.bin", CONTENT)
+    (tmp_path / "a.bin").write_bytes(CONTENT)
+    assert download(archive, tmp_path, HASTY).read_bytes() == CONTENT
+    (tmp_path / "a.bin").write_bytes(CONTENT[::-1])
+    with pytest.raises(UserError, match=r"a\.bin: has md5 \w+, expected \w+: delete it"):
+        download(archive, tmp_path, HASTY)
+    (tmp_path / "a.bin").write_bytes(b"short")
+    with pytest.raises(UserError, match=r"a\.bin: has 5 bytes, expected 10,240: delete it"):
+        download(archive, tmp_path, HASTY)
+    assert site.asked == []
+
+
+def test_a_redirect_is_followed(site: Web, tmp_path: Path) -> None:
+    archive = site.archive("a.bin", CONTENT, "/moved")
+    site.pages |= {"/moved": Page(status=302, location="/here"), "/here": Page(CONTENT)}
+    assert download(archive, tmp_path, HASTY).read_bytes() == CONTENT
+    assert [path for path, _ in site.asked] == ["/moved", "/here"]
+
+
+def test_a_wrong_checksum_is_removed_and_the_next_mirror_tried(site: Web, tmp_path: Path) -> None:
+    archive = site.archive("a.bin", CONTENT, "/bad", "/good")
+    site.pages["/bad"] = Page(CONTENT[::-1])
+    assert download(archive, tmp_path, HASTY).read_bytes() == CONTENT
+    assert names(tmp_path) == {"a.bin"}
+
+
+def test_wrong_checksums_everywhere_name_file_and_sums_and_leave_nothing(site: Web, tmp_path: Path) -> None:
+    archive = site.archive("a.bin", CONTENT)
+    site.pages["/a.bin"].content = CONTENT[::-1]
+    with pytest.raises(UserError) as caught:
+        download(archive, tmp_path, HASTY)
+    found = hashlib.md5(CONTENT[::-1]).hexdigest()
+    assert f"has md5 {found}, expected {archive.checksum[4:]}; removed" in str(caught.value)
+    assert str(tmp_path / "a.bin") in str(caught.value) and "by hand" in str(caught.value)
+    assert "\n" not in str(caught.value) and names(tmp_path) == set()
+
+
+def test_a_file_of_another_size_is_not_even_begun(site: Web, tmp_path: Path) -> None:
+    archive = site.archive("a.bin", CONTENT)
+    site.pages["/a.bin"].content = b"<html>please log in</html>"
+    with pytest.raises(UserError, match="offers 26 bytes, expected 10,240"):
+        download(archive, tmp_path, HASTY)
+    assert names(tmp_path) == set()
+
+
+def test_a_lost_connection_is_taken_up_where_it_was_lost(site: Web, tmp_path: Path) -> None:
+    archive = site.archive("a.bin", CONTENT, cuts=[1000, 3000, 5000, 7000, 9000])
+    assert download(archive, tmp_path, HASTY).read_bytes() == CONTENT
+    starts = [None, *(f"bytes={start}-" for start in (1000, 3000, 5000, 7000, 9000))]
+    assert site.asked == [("/a.bin", start) for start in starts]
+
+
+def test_a_server_that_ignores_ranges_begins_anew(site: Web, tmp_path: Path) -> None:
+    archive = site.archive("a.bin", CONTENT, cuts=[1000], ranges=False)
+    assert download(archive, tmp_path, HASTY).read_bytes() == CONTENT
+    assert site.asked == [("/a.bin", None), ("/a.bin", "bytes=1000-")]
+
+
+def test_a_server_that_always_breaks_off_is_left_for_the_next_which_goes_on(site: Web, tmp_path: Path) -> None:
+    archive = site.archive("a.bin", CONTENT, "/weak", "/good")
+    site.pages["/weak"].cuts = [1000] * 9
+    assert download(archive, tmp_path, HASTY).read_bytes() == CONTENT
+    asked = [("/weak", None), *[("/weak", "bytes=1000-")] * 3, ("/good", "bytes=1000-")]
+    assert site.asked == asked
+
+
+@pytest.mark.parametrize("checksum", ["md5", None])
+def test_what_an_interrupted_call_left_is_gone_on_with(site: Web, tmp_path: Path, checksum: str | None) -> None:
+    archive = site.archive("a.bin", CONTENT, checksum=checksum, cuts=[4000] * 4)
+    with pytest.raises(UserError, match="could not be fetched"):
+        download(archive, tmp_path, HASTY)
+    assert names(tmp_path) == {"a.bin.part", "a.bin.part.json"}
+    site.asked.clear()
+    assert download(archive, tmp_path, HASTY).read_bytes() == CONTENT
+    assert site.asked == [("/a.bin", "bytes=4000-")] and names(tmp_path) == {"a.bin"}
+
+
+def test_a_changed_file_is_not_gone_on_with(site: Web, tmp_path: Path) -> None:
+    archive = site.archive("a.bin", CONTENT, checksum=None)
+    part(tmp_path, b"older" * 10, archive.mirrors[0], '"zero"')
+    assert download(archive, tmp_path, HASTY).read_bytes() == CONTENT
+    assert site.asked == [("/a.bin", "bytes=50-")]  # with If-Range: so the answer was the whole file
+
+
+def test_bytes_of_another_mirror_are_dropped_where_no_checksum_would_tell(site: Web, tmp_path: Path) -> None:
+    archive = site.archive("a.bin", CONTENT, checksum=None)
+    part(tmp_path, b"other", "http://elsewhere/a.bin")
+    assert download(archive, tmp_path, HASTY).read_bytes() == CONTENT
+    assert site.asked == [("/a.bin", None)]
+
+
+def test_a_spoilt_part_costs_one_more_download(site: Web, tmp_path: Path) -> None:
+    archive = site.archive("a.bin", CONTENT)
+    part(tmp_path, b"x" * 100, archive.mirrors[0], '"one"')
+    assert download(archive, tmp_path, HASTY).read_bytes() == CONTENT
+    assert site.asked == [("/a.bin", "bytes=100-"), ("/a.bin", None)]
+
+
+@pytest.mark.parametrize(("extra", "requests"), [(b"", 1), (b"too long", 2)])
+def test_nothing_to_add_means_whole_or_bad(site: Web, tmp_path: Path, extra: bytes, requests: int) -> None:
+    archive = site.archive("a.bin", CONTENT)
+    part(tmp_path, CONTENT + extra, archive.mirrors[0], '"one"')
+    assert download(archive, tmp_path, HASTY).read_bytes() == CONTENT
+    assert len(site.asked) == requests and names(tmp_path) == {"a.bin"}
+
+
+def test_a_damaged_note_is_no_note(site: Web, tmp_path: Path) -> None:
+    archive = site.archive("a.bin", CONTENT)
+    part(tmp_path, CONTENT[:100], archive.mirrors[0])
+    for text in ("{", "[]", ""):
+        (tmp_path / "a.bin.part.json").write_text(text)
+    assert download(archive, tmp_path, HASTY).read_bytes() == CONTENT
+
+
+def test_a_404_goes_to_the_next_mirror_at_once_and_a_503_is_asked_again(site: Web, tmp_path: Path) -> None:
+    archive = site.archive("a.bin", CONTENT, "/gone", "/busy", "/good")
+    site.pages |= {"/gone": Page(b"", status=404), "/busy": Page(b"", status=503)}
+    assert download(archive, tmp_path, HASTY).read_bytes() == CONTENT
+    assert [path for path, _ in site.asked] == ["/gone", "/busy", "/busy", "/busy", "/good"]
+
+
+def test_a_404_everywhere_is_one_line_with_each_reason(site: Web, tmp_path: Path) -> None:
+    archive = replace(site.archive("a.bin", CONTENT), mirrors=(f"{site.url}/x", f"{site.url}/y"))
+    with pytest.raises(UserError, match=r"/x: HTTP 404 Not Found; .*/y: HTTP 404 Not Found") as caught:
+        download(archive, tmp_path, HASTY)
+    assert not isinstance(caught.value, Unreachable) and names(tmp_path) == set()
+
+
+def test_no_server_is_one_line_and_loses_nothing(site: Web, tmp_path: Path) -> None:
+    archive = replace(site.archive("a.bin", CONTENT), mirrors=(f"{SILENT}/a.bin",))
+    part(tmp_path, CONTENT[:100], f"{SILENT}/a.bin")
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    with pytest.raises(Unreachable, match=r"refused.*network") as caught:
+        download(archive, tmp_path, HASTY)
+    assert caught.value.hosts == ("127.0.0.1:1",)
+    assert "\n" not in str(caught.value) and "object at" not in str(caught.value)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_no_checksum_is_said_with_the_sum_of_what_came(
+    site: Web, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with caplog.at_level(logging.INFO):
+        download(site.archive("a.bin", CONTENT, checksum=None), tmp_path, HASTY)
+    assert f"no published checksum: sha256 of what came is {hashlib.sha256(CONTENT).hexdigest()}" in caplog.text
+
+
+def test_a_disk_without_room_for_archive_and_content_is_said_first(
+    site: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = namedtuple("usage", "total used free")
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(0, 0, 2 * len(CONTENT) - 1))
+    with pytest.raises(UserError, match=r"a\.bin needs 20\.48 kB or more, 20\.48 kB are free"):
+        download(site.archive("a.bin", CONTENT), tmp_path, HASTY)
+    assert names(tmp_path) == set()
+
+
+def test_sizes_in_words() -> None:
+    sizes = {0: "0 bytes", 999: "999 bytes", 1000: "1 kB", 1_150_585_339: "1.151 GB", 10**15: "1000 TB"}
+    assert {size: in_words(size) for size in sizes} == sizes
