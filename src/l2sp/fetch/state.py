@@ -1,0 +1,94 @@
+"""What of a data set is on disk, by the reader that a run would read it with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from omegaconf import OmegaConf
+
+from l2sp.config import CONFIGS
+from l2sp.data.classification import READERS
+from l2sp.data.labelled import DataSet, check_counts
+from l2sp.data.release import Release
+from l2sp.data.segmentation import SEGMENTATION_READERS
+from l2sp.data.video import VIDEO_READERS
+from l2sp.errors import UserError
+from l2sp.schema import DataConfig
+
+__all__ = ["State", "Status", "inspect", "load"]
+
+_READERS: Mapping[str, Callable[[Release], DataSet]] = {**READERS, **SEGMENTATION_READERS, **VIDEO_READERS}
+
+_WORDS = {"train": "training examples", "test": "test examples"}  # a name of the counts, as a person reads it
+
+
+class Status(StrEnum):
+    """`COMPLETE`: all official counts; `PARTIAL`: less, or other data; `DAMAGED`: unreadable; `MISSING`: no folder."""
+
+    COMPLETE = "complete"
+    PARTIAL = "partial"
+    DAMAGED = "damaged"
+    MISSING = "missing"
+
+
+@dataclass(frozen=True)
+class State:
+    """A data set on disk. `folder`: where it was found, None if missing; `message`: one line, what there is or lacks.
+
+    `found`: the reader's counts, empty unless it could read the set; `official`: those of the release, by name.
+    """
+
+    status: Status
+    folder: Path | None
+    found: Mapping[str, int]
+    official: Mapping[str, int]
+    message: str
+
+
+def load(name: str) -> DataConfig:
+    """The data set's configuration, `configs/data/<name>.yaml`, typed.
+
+    Raises OmegaConf's errors for a key that the schema does not know or a value of another type.
+    """
+    merged = OmegaConf.merge(OmegaConf.structured(DataConfig), OmegaConf.load(CONFIGS / "data" / f"{name}.yaml"))
+    typed = OmegaConf.to_object(merged)
+    assert isinstance(typed, DataConfig)
+    return typed
+
+
+def inspect(data: DataConfig, root: Path, tree: Sequence[str]) -> State:
+    """What there is of a data set in `root`, the folder of all data sets.
+
+    `tree`: paths that a whole one has in its own folder; a set that cannot be read is partial where it lacks some of
+    them, and damaged where it has them all. Reads index files and lists folders, opens no image and changes nothing.
+
+    Raises:
+        UserError: `data.official` counts what the reader does not.
+    """
+    official = dict(data.official or {})
+    folder = next((root / name for name in data.folders if (root / name).is_dir()), None)
+    if folder is None:
+        return State(Status.MISSING, None, {}, official, f"no folder {' or '.join(data.folders)} in {root}")
+    try:
+        found = _READERS[data.reader](Release(folder, data.remedy))
+    except UserError as error:
+        lacking = [path for path in tree if not (folder / path).exists()]
+        if lacking:
+            return State(Status.PARTIAL, folder, {}, official, f"{folder} lacks {', '.join(lacking)}")
+        return State(Status.DAMAGED, folder, {}, official, str(error))
+    if check_counts(found, official) is None:
+        return State(Status.COMPLETE, folder, found.counts, official, _listed(found.counts, found.counts))
+    differing = {key: number for key, number in official.items() if found.counts[key] != number}
+    return State(Status.PARTIAL, folder, found.counts, official, _listed(found.counts, differing))
+
+
+def _listed(found: Mapping[str, int], official: Mapping[str, int]) -> str:
+    """Say e.g. "80 of 200 classes", or "200 classes" where they agree."""
+    words = {key: _WORDS.get(key, key.replace("train_", "training ").replace("_", " ")) for key in official}
+    return ", ".join(
+        f"{found[key]:,} {words[key]}" if found[key] == number else f"{found[key]:,} of {number:,} {words[key]}"
+        for key, number in official.items()
+    )

@@ -1,0 +1,122 @@
+"""Tiny data sets, published as the registry says that the official ones are, on a server on this machine."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import shutil
+import tarfile
+import zipfile
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+
+import pytest
+import tiny_maps
+import tiny_sets
+import tiny_videos
+import yaml
+from web import HASTY, Page, Web
+
+from l2sp.config import CONFIGS
+from l2sp.fetch import command, registry, state
+from l2sp.fetch.registry import OFFICIAL, Archive, OfficialSet
+from l2sp.fetch.sets import Wishes
+
+WISHES = Wishes(keep=False, patience=HASTY)
+MODES = {".tar": "w", ".tgz": "w:gz", ".tar.gz": "w:gz", ".tar.bz2": "w:bz2"}
+LAYOUTS = {"pascal_context": "pascal_mat", "camvid": "camvid"}
+
+
+def write(name: str, root: Path) -> Path:
+    """Write tiny set `name` where the registry says that it belongs, below `root`; returns its folder."""
+    folder = root / OFFICIAL[name].folder
+    reader = state.load(name).reader
+    if name in LAYOUTS:
+        tiny_maps.write(LAYOUTS[name], folder)
+    elif reader in tiny_videos.READERS:
+        tiny_videos.write(reader, folder)
+    else:
+        assert tiny_sets.write(name, root) == folder
+    return folder
+
+
+def pack(archive: Archive, whole: Path) -> bytes:
+    """The archive's file, of what lies at its places below `whole`."""
+    pairs = [(inside, whole / place) for inside, place in archive.places]
+    files = {
+        f"{inside}/{path.relative_to(source)}" if path != source else inside: path.read_bytes()
+        for inside, source in pairs
+        for path in ([source] if source.is_file() else sorted(source.rglob("*")))
+        if path.is_file()
+    }
+    buffer = io.BytesIO()
+    mode = next((mode for suffix, mode in MODES.items() if archive.file.endswith(suffix)), None)
+    if archive.file.endswith(".zip"):
+        with zipfile.ZipFile(buffer, "w") as packed:
+            for name, content in files.items():
+                packed.writestr(name, content)
+    elif mode is None:
+        (content,) = files.values()
+        return content
+    else:
+        with tarfile.open(fileobj=buffer, mode=mode) as packed:
+            for name, content in files.items():
+                info = tarfile.TarInfo(name)
+                info.size = len(content)
+                packed.addfile(info, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+class Release:
+    """Tiny sets in place of the official ones: in the registry, in the configurations, and on `site`."""
+
+    def __init__(self, site: Web, tmp_path: Path, patch: pytest.MonkeyPatch) -> None:
+        self.site, self.source, self.configs = site, tmp_path / "source", tmp_path / "configs"
+        self.root = tmp_path / "data"
+        shutil.copytree(CONFIGS / "data", self.configs / "data")
+        patch.setattr(state, "CONFIGS", self.configs)
+        self.patch = patch
+
+    def publish(self, *names: str) -> list[OfficialSet]:
+        entries = [self._published(name) for name in names]
+        table = MappingProxyType({**OFFICIAL, **{entry.name: entry for entry in entries}})
+        for module in (registry, command):
+            self.patch.setattr(module, "OFFICIAL", table)
+        return entries
+
+    def _published(self, name: str) -> OfficialSet:
+        write(name, self.source / name)
+        self._count(name)
+        archives = [self._archive(archive, self.source / name) for archive in OFFICIAL[name].archives]
+        return replace(OFFICIAL[name], archives=tuple(archives))
+
+    def _archive(self, archive: Archive, whole: Path) -> Archive:
+        content = pack(archive, whole)
+        known = archive.checksum and archive.checksum.split(":")[0]
+        path = f"/{archive.file}"
+        if archive.mirrors:
+            self.site.pages.setdefault(path, Page(content))
+        return replace(
+            archive,
+            mirrors=(f"{self.site.url}{path}",) if archive.mirrors else (),
+            size=len(content) if archive.size else None,
+            checksum=f"{known}:{hashlib.new(known, content).hexdigest()}" if known else None,
+        )
+
+    def _count(self, name: str) -> None:
+        """The tiny set's own numbers become the official ones."""
+        found = state.inspect(state.load(name), self.source / name, ()).found
+        path = self.configs / "data" / f"{name}.yaml"
+        content = yaml.safe_load(path.read_text())
+        content["official"] = {key: found[key] for key in content["official"]}
+        path.write_text(yaml.safe_dump(content))
+
+
+def asked(site: Web) -> Sequence[str]:
+    return [path for path, _ in site.asked]
+
+
+def files(root: Path) -> set[str]:
+    return {path.relative_to(root).as_posix() for path in root.rglob("*")}
