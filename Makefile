@@ -1,6 +1,6 @@
 # The map of the project. Every target that needs it sets up .venv first.
 .DEFAULT_GOAL := help
-.PHONY: help setup reproduce tables test lint smoke sheet
+.PHONY: help setup data reproduce tables test lint smoke sheet
 SHELL := /bin/bash
 
 PYTHON ?= python3
@@ -11,6 +11,7 @@ DATA ?=
 RESULTS ?= results
 DRY ?=
 PICTURES ?=
+SETS ?= all
 ENV := .venv/.ready
 RUN := .venv/bin/python
 GIGABYTES := 9
@@ -20,7 +21,7 @@ campaign = $(RUN) experiments/reproduce.py --scale $(SCALE) --seeds $(SEEDS) --r
 
 help: ## this list
 	@grep -hE '^[a-z0-9%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | awk -F'|' '{printf "  make %-16s %s\n", $$1, $$2}'
-	@echo "  variables: SCALE=mini|pocket|paper SEEDS=3 JOBS=<processes> DATA=<folder of data sets> RESULTS=results DRY=1 PICTURES=1 PYTHON=python3"
+	@echo "  variables: SCALE=mini|pocket|paper SEEDS=3 JOBS=<processes> DATA=<folder of data sets> SETS=cub200,davis RESULTS=results DRY=1 PICTURES=1 PYTHON=python3"
 
 setup: $(ENV) ## virtual environment in .venv with the pinned versions (Python 3.11 or newer)
 
@@ -31,6 +32,9 @@ $(ENV): requirements.lock pyproject.toml scripts/preflight.py
 	@.venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
 	@touch $@
+
+data: $(ENV) ## the official data sets, or SETS=cub200,davis, fetched into DATA (data) and verified; says what has to be got by hand
+	@$(RUN) scripts/prepare_data.py "$(SETS)" --data "$(or $(DATA),data)"
 
 reproduce: $(ENV) ## the runs that the tables need and are not done yet, then the tables
 	@$(campaign)
