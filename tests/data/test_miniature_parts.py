@@ -102,8 +102,9 @@ def test_no_two_jobs_of_a_part_write_one_file(part: str) -> None:
 
 
 def test_parts_and_names_have_folders_of_their_own() -> None:
+    recipes = [part.recipes for part in PARTS.values()]
     digests = [named_recipe(name, part).digest() for part in PARTS for name in PARTS[part].recipes]
-    assert len(set(digests)) == len(digests) == 2 * len(PARTS)
+    assert len(set(digests)) == len(digests) and {"default", "tiny"} <= set.intersection(*map(set, recipes))
 
 
 @pytest.mark.parametrize("name,part,words", [("huge", "scenes", "scale.world=huge"), ("tiny", "films", "data.part")])

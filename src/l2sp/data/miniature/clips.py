@@ -29,7 +29,17 @@ from l2sp.data.miniature.scenes import SCENES
 from l2sp.data.video_names import DRIVING_TEST, DRIVING_TRAIN, MONKAA_TEST, MONKAA_TRAIN
 from l2sp.errors import UserError
 
-__all__ = ["CLIPS", "ClipRecipe", "Take", "annotate", "film_of", "plan", "render"]
+__all__ = [
+    "CLIPS",
+    "ClipRecipe",
+    "ReleaseDavisRecipe",
+    "ReleaseSceneFlowRecipe",
+    "Take",
+    "annotate",
+    "film_of",
+    "plan",
+    "render",
+]
 
 CLIPS = 2
 """Version of the clips' generator: raise it with every change that alters a byte of any."""
@@ -51,6 +61,8 @@ class ClipRecipe:
     """
 
     part: ClassVar[str] = "clips"
+    groups: ClassVar[tuple[str, ...]] = ("davis", "monkaa", "driving", "chairs")
+    """The sets that are written."""
 
     width: int = 160
     height: int = 96
@@ -99,6 +111,33 @@ class ClipRecipe:
 
 
 @dataclass(frozen=True)
+class ReleaseDavisRecipe(ClipRecipe):
+    """Two short sequences of DAVIS at the official resolution, 480p."""
+
+    groups: ClassVar[tuple[str, ...]] = ("davis",)
+
+    width: int = 854
+    height: int = 480
+    davis_train: int = 1
+    davis_val: int = 1
+    davis_frames: int = 3
+
+
+@dataclass(frozen=True)
+class ReleaseSceneFlowRecipe(ClipRecipe):
+    """Two frames of each scene of Monkaa and Driving at the official resolution."""
+
+    groups: ClassVar[tuple[str, ...]] = _SCENES
+
+    width: int = 960
+    height: int = 540
+    shots: int = 1
+    monkaa_frames: int = 2
+    fast_frames: int = 2
+    slow_frames: int = 2
+
+
+@dataclass(frozen=True)
 class Take:
     """A film of one of the sets: `davis`, `monkaa`, `driving` or `chairs`; `name` of its sequence, scene or pair."""
 
@@ -138,7 +177,7 @@ def plan(recipe: ClipRecipe) -> dict[Take, str]:
     takes |= {
         Take("chairs", f"{k + 1:05d}", "train" if k < recipe.chairs else "val"): f"{_CHAIRS}/data" for k in range(pairs)
     }
-    return takes
+    return {take: path for take, path in takes.items() if take.group in recipe.groups}
 
 
 def render(recipe: ClipRecipe, take: Take, path: str) -> tuple[dict[str, bytes], None]:
@@ -228,6 +267,7 @@ def annotate(recipe: ClipRecipe, root: Path, paths: Mapping[Take, str], notes: M
     }
     chairs = [{"train": "1", "val": "2"}[take.split] for take in paths if take.group == "chairs"]
     lists[f"{_CHAIRS}/FlyingChairs_train_val.txt"] = chairs
+    lists = {name: lines for name, lines in lists.items() if lines}
     for name, lines in lists.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
 from l2sp.data.miniature import clips, objects, scenes, views
-from l2sp.data.miniature.clips import ClipRecipe
+from l2sp.data.miniature.clips import ClipRecipe, ReleaseDavisRecipe, ReleaseSceneFlowRecipe
 from l2sp.data.miniature.recipe import Recipe
-from l2sp.data.miniature.scenes import SceneRecipe
+from l2sp.data.miniature.scenes import ReleaseSceneRecipe, SceneRecipe
 from l2sp.data.miniature.views import ViewRecipe
 from l2sp.errors import UserError
 
@@ -49,13 +49,25 @@ class Part:
 
 
 PARTS: Mapping[str, Part] = {
-    "objects": Part({"default": Recipe, "tiny": Recipe.tiny}, objects.plan, objects.render, objects.annotate, chunk=40),
+    "objects": Part(
+        {"default": Recipe, "tiny": Recipe.tiny, "release": Recipe.release},
+        objects.plan, objects.render, objects.annotate, chunk=40,
+    ),
     "scenes": Part(
-        {"default": SceneRecipe, "tiny": SceneRecipe.tiny}, scenes.plan, scenes.render, scenes.annotate, chunk=20
+        {"default": SceneRecipe, "tiny": SceneRecipe.tiny, "release": ReleaseSceneRecipe},
+        scenes.plan, scenes.render, scenes.annotate, chunk=20,
     ),
     "views": Part({"default": ViewRecipe, "tiny": ViewRecipe.tiny}, views.plan, views.render, views.annotate, chunk=20),
-    "clips": Part({"default": ClipRecipe, "tiny": ClipRecipe.tiny}, clips.plan, clips.render, clips.annotate, chunk=10),
-}
+    "clips": Part(
+        {
+            "default": ClipRecipe,
+            "tiny": ClipRecipe.tiny,
+            "release_davis": ReleaseDavisRecipe,
+            "release_scene_flow": ReleaseSceneFlowRecipe,
+        },
+        clips.plan, clips.render, clips.annotate, chunk=10,
+    ),
+}  # fmt: skip
 """The parts by name (`data.part`)."""
 
 

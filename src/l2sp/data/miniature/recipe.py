@@ -20,6 +20,10 @@ GENERATOR = 1
 TARGETS = ("cub200", "flowers102", "stanford_cars", "aircraft", "food101", "nabirds")
 """Names of the target sets; each is written in the layout of the data set that it is named after."""
 
+_OFFICIAL_CLASSES = {
+    "cub200": 200, "flowers102": 102, "stanford_cars": 196, "aircraft": 100, "food101": 101, "nabirds": 555
+}  # fmt: skip
+
 
 def stable_hash(content: Mapping[str, Any]) -> str:
     """16 hex digits that depend on JSON values alone, not on their order."""
@@ -102,6 +106,18 @@ class Recipe:
             for name, entry in default.items()
         }
         return Recipe(image_size=80, seed=seed, source=SourceRecipe(classes=10, train=6, val=2), targets=targets)
+
+    @staticmethod
+    def release(seed: int = 0) -> Recipe:
+        """All six targets with the classes and about the image size of the official releases, one image each a part."""
+        default = _targets()
+        targets = {
+            name: dataclasses.replace(default[name], classes=classes, train=1, val=min(default[name].val, 1), test=1)
+            for name, classes in _OFFICIAL_CLASSES.items()
+        }
+        return Recipe(
+            image_size=500, seed=seed, source=SourceRecipe(classes=len(FAMILIES), train=1, val=1), targets=targets
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """The recipe as plain JSON values."""

@@ -33,7 +33,18 @@ from l2sp.data.miniature.traits import individual
 from l2sp.data.palette import palette
 from l2sp.errors import UserError
 
-__all__ = ["FOLDER", "SCENES", "Scene", "SceneRecipe", "Shot", "annotate", "draw_scene", "plan", "render"]
+__all__ = [
+    "FOLDER",
+    "SCENES",
+    "ReleaseSceneRecipe",
+    "Scene",
+    "SceneRecipe",
+    "Shot",
+    "annotate",
+    "draw_scene",
+    "plan",
+    "render",
+]
 
 SCENES = 2
 """Version of the scenes' generator: raise it with every change that alters a byte of any."""
@@ -54,6 +65,8 @@ class SceneRecipe:
     """
 
     part: ClassVar[str] = "scenes"
+    subset: ClassVar[bool] = True
+    """Whether classes.txt says that the classes are some of the 59."""
 
     width: int = 96
     height: int = 72
@@ -89,6 +102,18 @@ class SceneRecipe:
     def digest(self) -> str:
         """Identity of the scenes: a stable hash (16 hex digits) of the recipe and of what draws them."""
         return stable_hash({"part": self.part, "generators": [SCENES, GENERATOR], **self.as_dict()})
+
+
+@dataclass(frozen=True)
+class ReleaseSceneRecipe(SceneRecipe):
+    """A few scenes of the official release's usual size, among all of its classes."""
+
+    subset: ClassVar[bool] = False
+
+    width: int = 500
+    height: int = 375
+    train: int = 8
+    val: int = 1
 
 
 @dataclass(frozen=True)
@@ -240,12 +265,14 @@ def render(recipe: SceneRecipe, shot: Shot, path: str) -> tuple[dict[str, bytes]
 
 
 def annotate(recipe: SceneRecipe, root: Path, paths: Mapping[Shot, str], notes: Mapping[Shot, None]) -> list[str]:
-    """Write the lists of both splits and of the classes; returns their paths relative to ``root``."""
+    """Write the lists of both splits and, of a subset, of the classes; returns their paths relative to ``root``."""
     lists = {
         f"{_LISTS}/{split}.txt": [Path(path).stem for shot, path in paths.items() if shot.split == split]
         for split in ("train", "val")
     }
-    for name, lines in {**lists, f"{FOLDER}/classes.txt": list(CLASSES)}.items():
+    if recipe.subset:
+        lists[f"{FOLDER}/classes.txt"] = list(CLASSES)
+    for name, lines in lists.items():
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         (root / name).write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
-    return [*lists, f"{FOLDER}/classes.txt"]
+    return list(lists)
