@@ -64,7 +64,7 @@ class DataConfig:
     """A data set: its reader, the folder names it may have on disk, how to get it.
 
     `official`: sizes of the official release (protocol 3.5) by the names of what the reader counts: `train`, `test`,
-    `classes`, `train_sequences`, `test_sequences`; null where there is none.
+    `classes`, `train_sequences`, `test_sequences`, `height` and `width` of frames; null where there is none.
     `part`: the part of the miniature world that holds this set's counterpart, where `scale.world` says that one is
     written; null where there is none.
     """

@@ -81,12 +81,15 @@ def test_there_is_a_world_for_every_reader() -> None:
 @pytest.mark.parametrize("name", FOLDERS)
 def test_readers_find_as_much_as_the_recipe_says(sets: Mapping[str, Video], name: str) -> None:
     train, test, each = COUNTS.get(name) or COUNTS[name.split("_")[0]]
-    assert sets[name].counts == {
-        "train": train * each,
-        "test": test * each,
-        "train_sequences": train,
-        "test_sequences": test,
-    }
+    assert (
+        sets[name].counts.items()
+        >= {
+            "train": train * each,
+            "test": test * each,
+            "train_sequences": train,
+            "test_sequences": test,
+        }.items()
+    )
 
 
 @pytest.mark.parametrize("name", FOLDERS)

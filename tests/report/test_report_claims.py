@@ -115,7 +115,8 @@ def test_official_sizes_are_those_that_runs_are_held_to() -> None:
             names = {"classes": "classes", "train": "train", "evaluation": "test"}
             names |= {"train_clips": "train_sequences", "evaluation_clips": "test_sequences"}
             printed = {theirs: int(line[ours]) for ours, theirs in names.items() if line[ours]}
-            assert printed == dict(official), line["target"]
+            sizes = {key: size for key, size in official.items() if key not in ("height", "width")}
+            assert printed == sizes, line["target"]
 
 
 def test_sizes_of_data_are_what_runs_counted(tree: Path) -> None:

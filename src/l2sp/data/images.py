@@ -22,6 +22,7 @@ __all__ = [
     "MapCache",
     "MomentCache",
     "Pair",
+    "image_size",
     "load_image",
     "load_indices",
     "resize_map",
@@ -59,6 +60,15 @@ def load_indices(path: Path) -> Tensor:
             depth = "packed grey" if packed else image.mode
             raise UserError(f"{path}: is no map of 8-bit labels (found mode {depth}); unpack the data set again")
         return torch.from_numpy(np.array(image))
+
+
+def image_size(path: Path) -> tuple[int, int]:
+    """Height and width in pixels, from the head of the file.
+
+    Raises UserError, naming the file, if it is missing or not an image.
+    """
+    with _opened(path) as image:
+        return image.height, image.width
 
 
 @contextmanager

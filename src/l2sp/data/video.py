@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from l2sp.data.flow_files import load_flow
-from l2sp.data.images import load_image, load_indices
+from l2sp.data.images import image_size, load_image, load_indices
 from l2sp.data.labelled import check_listed, divide
 from l2sp.data.release import Entry, Release, quoted, whole_number
 from l2sp.data.video_names import DRIVING_TEST, DRIVING_TRAIN, MONKAA_TEST, MONKAA_TRAIN
@@ -101,9 +101,11 @@ class Video:
 
     @property
     def counts(self) -> Mapping[str, int]:
-        """Numbers of pairs and of sequences by part."""
+        """Numbers of pairs and of sequences by part; height and width of the first frame, in pixels."""
         sequences = {f"{name}_sequences": len(pairs.clips) for name, pairs in self.parts.items()}
-        return {**{name: len(pairs) for name, pairs in self.parts.items()}, **sequences}
+        height, width = image_size(self.train.first[0])
+        pairs = {name: len(pairs) for name, pairs in self.parts.items()}
+        return {**pairs, **sequences, "height": height, "width": width}
 
     def facts(self, root: Path) -> Iterable[str]:
         """Part, sequence, paths below `root` and sizes in bytes of the two frames and the truth of every pair."""
