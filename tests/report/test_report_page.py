@@ -17,7 +17,7 @@ from l2sp.report.deviations import read_deviations
 from l2sp.report.page import DEVIATIONS, _sort_key
 
 GOLDEN = Path(__file__).parent / "golden" / "report.html"
-TABLES = 17  # of the tree: seven of the paper, seven of studies and three of deviations
+TABLES = 18  # of the tree: seven of the paper, seven of studies and four of deviations
 
 
 class Parsed(HTMLParser):
@@ -158,7 +158,15 @@ def test_deviations_are_assigned_by_marks(tmp_path: Path) -> None:
 
 def test_every_approach_has_deviations_at_every_scale() -> None:
     found = {(part.scale, part.approach) for part in read_deviations(DEVIATIONS) if part.entries}
-    assert found == {(s, a) for s in ("mini", "pocket", "paper") for a in ("encnet", "segflow", "dstl")}
+    assert found == {
+        ("every", "approach"),
+        *((s, a) for s in ("mini", "pocket", "paper") for a in ("encnet", "segflow", "dstl")),
+    }
+
+
+def test_every_ambiguity_of_the_protocols_is_decided() -> None:
+    points = re.findall(r"^\| ([0-9, ]+) \|", DEVIATIONS.read_text(encoding="utf-8"), re.MULTILINE)
+    assert {int(number) for cell in points for number in cell.split(",")} == set(range(1, 36))
 
 
 # In a browser

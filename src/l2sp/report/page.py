@@ -77,7 +77,7 @@ def page(
     environment = Environment(
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    deviations = [part for part in read_deviations(DEVIATIONS) if part.scale in (scale, "paper")]
+    deviations = [part for part in read_deviations(DEVIATIONS) if part.scale in (scale, "paper", "every")]
     pairs = tables.pairs(evidence.rows, paper)
     by_name = {table.name: table for table in made}
     given = captions.own_pictures(scale) or all_pictures
@@ -89,7 +89,7 @@ def page(
         verdict=_verdict(pairs),
         sections=[part for part in sections if part["figures"] or part["tables"]],
         details=[_details(pair, scale, evidence, deviations) for pair in pairs],
-        deviations=[part for part in deviations if part.scale == scale] or deviations,
+        deviations=[part for part in deviations if part.scale in (scale, "every")],
         inline=_inline,
     )
 
