@@ -84,7 +84,7 @@ def _measure(found: Outline, regularised: Regularised) -> dict[str, Any]:
     """Seconds of one training step and of one evaluation, each the first, and the peak of the process's memory."""
 
     def train() -> None:
-        torch.autograd.backward(found.loss())
+        torch.autograd.backward(found.work[0].loss())
         regularised.optimizer.step()
         regularised.optimizer.zero_grad(set_to_none=True)
 

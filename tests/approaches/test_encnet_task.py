@@ -100,7 +100,7 @@ def test_metrics_are_those_of_one_scale_and_of_all_with_flip(
 ) -> None:
     """The right class at one scale without flip, the next one with several: so each metric says what it is of."""
     task = scratch(encnet(*NO_START, "approach.multi_scale.scales=[0.5,1]", "evaluate.batch_size=1"), world)
-    stored = iter([labels for _, labels in task._stored(task._parts["test"]) for _ in range(2)])
+    stored = iter([task._data.decode(path) for path in task._parts["test"].maps for _ in range(2)])
 
     def scores(_: Any, images: torch.Tensor, scales: list[float], windows: Any) -> torch.Tensor:
         assert (list(scales), windows.flip) in (([1.0], False), ([0.5, 1.0], True))
@@ -164,7 +164,8 @@ def test_camvid_has_a_validation_part_of_its_own(tmp_path: Path) -> None:
 def test_outline_takes_a_step_and_evaluates(encnet: Any) -> None:
     found = EncNetTask.outline(encnet("reg=l2_sp"))
     found.model.train()
-    found.loss().backward()
+    (work,) = found.work
+    work.loss().backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in found.model.parameters())
     found.model.eval()
     with torch.inference_mode():

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 if TYPE_CHECKING:
     from l2sp.schema import TrainConfig
 
-__all__ = ["Approach", "Evaluation", "Outline"]
+__all__ = ["Approach", "Evaluation", "Outline", "Work"]
 
 
 @dataclass(frozen=True)
@@ -30,22 +30,38 @@ class Evaluation:
 
 
 @dataclass(frozen=True)
+class Work:
+    """One kind of training step: `share` of all steps are such.
+
+    `loss`: training loss of `items` random items, whose number may differ from a batch's.
+    """
+
+    loss: Callable[[], Tensor]
+    items: int
+    share: float = 1.0
+
+
+@dataclass(frozen=True)
 class Outline:
     """A network as the protocol sizes it, with new weights and without any data: what can be known beforehand.
 
     `new`: the parts that fine-tuning adds to what is pre-trained, with the beginnings of their parameters' names;
     `branches`: those that are pre-trained, where there are several; else all of it is the backbone.
-    `loss`: training loss of one random item. `evaluate`: one random test item by the full protocol. `items`: what
-    these items are, in words.
+    `work`: the kinds of training steps. `evaluate`: one random test item by the full protocol. `items`: what the items
+    of both are, in words. `steps_per_epoch`: of the official release. `starts`: by key of `starts_of` the modules whose
+    names of tensors the files of starting weights have. `sets`: those of `sets_of` that the run reads, by key.
     """
 
     model: nn.Module
     new: Mapping[str, tuple[str, ...]]
     lr_factors: Mapping[str, float]
-    loss: Callable[[], Tensor]
+    work: tuple[Work, ...]
     evaluate: Callable[[], Any]
     items: str
+    steps_per_epoch: int
+    starts: Mapping[str, nn.Module]
     branches: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    sets: tuple[str, ...] = ("data",)
 
 
 class Approach(Protocol):
@@ -90,6 +106,6 @@ class Approach(Protocol):
         """Scalar training loss of a batch, mean over its items, without any penalty."""
         ...
 
-    def evaluate(self, split: str) -> Evaluation:
-        """Metrics on `train`, `val` or `test`."""
+    def evaluate(self, split: str, limit: int | None = None) -> Evaluation:
+        """Metrics on `train`, `val` or `test`; of its first `limit` images or clips only, where that is given."""
         ...

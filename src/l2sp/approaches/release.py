@@ -12,7 +12,7 @@ from l2sp.data.release import find_root
 from l2sp.errors import UserError
 from l2sp.schema import DataConfig, ScaleConfig, TrainConfig
 
-__all__ = ["official_classes", "read_release"]
+__all__ = ["official_size", "read_release"]
 
 _log = logging.getLogger(__name__)
 D = TypeVar("D", bound=DataSet)
@@ -37,13 +37,13 @@ def read_release(
     return found, digest(found, root)
 
 
-def official_classes(cfg: TrainConfig) -> int:
-    """The number of classes of a run's data set as it was released.
+def official_size(cfg: TrainConfig, what: str) -> int:
+    """A size of a run's data set as it was released: `classes`, or the images of `train`.
 
     Raises:
         UserError: it is not known.
     """
-    classes = (cfg.data.official or {}).get("classes")
-    if classes is None:
-        raise UserError(f"{cfg.experiment}: its data has no official number of classes to describe a network for")
-    return classes
+    size = (cfg.data.official or {}).get(what)
+    if size is None:
+        raise UserError(f"{cfg.experiment}: its data has no official number of {what}, by which a run is described")
+    return size

@@ -35,6 +35,7 @@ __all__ = [
     "read_weights",
     "save_weights",
     "tensors_sha256",
+    "timm_name",
 ]
 
 CLASSIFIERS = ("fc.", "classifier.", "head.")
@@ -190,8 +191,8 @@ def _from_lite0(model: nn.Module, path: Path | None, sha256: str | None, key: st
     return renamed, found, f"efficientnet_lite0 ({file.name})"
 
 
-def _timm_name(model: nn.Module, key: str) -> str:
-    """Name and tag under which timm publishes weights for this network."""
+def timm_name(model: nn.Module, key: str) -> str:
+    """Name and tag under which timm publishes weights for this network; `UserError` where it does not."""
     if type(model).__name__ == "Inception3":
         # timm names its layers as torchvision does, and this tag is the port of slim's file
         return "inception_v3.tf_in1k"
@@ -205,7 +206,7 @@ def _timm_name(model: nn.Module, key: str) -> str:
 def _from_timm(model: nn.Module, path: Path | None, sha256: str | None, key: str) -> _Loaded:
     import timm
 
-    name = _timm_name(model, key)
+    name = timm_name(model, key)
     try:
         tensors: Tensors = timm.create_model(name, pretrained=True).state_dict()
     except Exception as error:  # no network, a proxy, a hub that is down: many classes, one remedy

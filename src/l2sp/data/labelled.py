@@ -55,6 +55,11 @@ class Split:
     def __len__(self) -> int:
         return len(self.paths)
 
+    def select(self, indices: Iterable[int]) -> Split:
+        """Return the images at `indices`, in their order."""
+        chosen = list(indices)
+        return Split(tuple(self.paths[i] for i in chosen), tuple(self.labels[i] for i in chosen))
+
 
 @dataclass(frozen=True)
 class Classification:
@@ -131,7 +136,7 @@ def hold_out(split: Split, fraction: float, seed: int) -> tuple[Split, Split]:
     for index, label in enumerate(split.labels):
         members.setdefault(label, []).append(index)
     kept, held = divide(members, fraction, seed)
-    return _select(split, kept), _select(split, held)
+    return split.select(kept), split.select(held)
 
 
 def divide(groups: Mapping[int, Sequence[int]], fraction: float, seed: int) -> tuple[list[int], list[int]]:
@@ -147,10 +152,6 @@ def divide(groups: Mapping[int, Sequence[int]], fraction: float, seed: int) -> t
         count = min(max(1, round(fraction * len(indices))), len(indices) - 1)
         held.update(indices[position] for position in permutation(len(indices), seed, key)[:count])
     return sorted(set(chain.from_iterable(groups.values())) - held), sorted(held)
-
-
-def _select(split: Split, indices: Sequence[int]) -> Split:
-    return Split(tuple(split.paths[i] for i in indices), tuple(split.labels[i] for i in indices))
 
 
 def digest(data: DataSet, root: Path) -> str:

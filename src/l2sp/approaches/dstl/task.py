@@ -11,11 +11,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from l2sp.approaches.base import Evaluation, Outline
+from l2sp.approaches.base import Evaluation, Outline, Work
 from l2sp.approaches.batch_norm import freeze_statistics, set_bn_momentum
 from l2sp.approaches.dstl.config import DSTLConfig
 from l2sp.approaches.dstl.network import build_network, head_prefixes, logits_of, zero_head
-from l2sp.approaches.release import official_classes, read_release
+from l2sp.approaches.release import official_size, read_release
 from l2sp.approaches.weights import Start, apply_start, load_start
 from l2sp.data.classification import Classification, Split, hold_out, read
 from l2sp.data.images import ImageCache
@@ -71,7 +71,7 @@ class DSTL:
     @staticmethod
     def outline(cfg: TrainConfig) -> Outline:
         """The network with its head and, where it has one, its auxiliary head; an item is one image."""
-        protocol, model = cast(DSTLConfig, cfg.approach), _network(cfg, official_classes(cfg))
+        protocol, model = cast(DSTLConfig, cfg.approach), _network(cfg, official_size(cfg, "classes"))
         size = protocol.input_size
         images = torch.rand(2, 3, size, size)  # batch norm needs two values a channel
         prefixes = head_prefixes(model)
@@ -80,9 +80,11 @@ class DSTL:
             model,
             {part: tuple(p for p in prefixes if names[p] == part) for part in dict.fromkeys(names.values())},
             {},
-            lambda: _loss(model, images, torch.zeros(2, dtype=torch.long), protocol),
+            (Work(lambda: _loss(model, images, torch.zeros(2, dtype=torch.long), protocol), 2),),
             lambda: logits_of(model(images[:1])),
             f"two training images and one test image of {size}x{size}",
+            steps_per_epoch(official_size(cfg, "train"), cfg.optim.batch_size),
+            {"weights": model},
         )
 
     def batches(self, first: int, last: int) -> Iterator[Batch]:
@@ -111,7 +113,7 @@ class DSTL:
         return _loss(self.model, images, labels, self._protocol)
 
     @torch.inference_mode()
-    def evaluate(self, split: str) -> Evaluation:
+    def evaluate(self, split: str, limit: int | None = None) -> Evaluation:
         """Accuracy in [0, 1] on the central crop."""
         protocol = self._protocol
         transform = eval_transform(
@@ -121,7 +123,8 @@ class DSTL:
             protocol.std,
             antialias=protocol.augment.antialias,
         )
-        part, hits = self._splits[split], 0
+        whole, hits = self._splits[split], 0
+        part = whole.select(range(len(whole))[:limit])
         cache = self._cache if split == "train" else ImageCache(protocol.cache_size, limit_bytes=0)
         items = CachedImages(part, transform, cache=cache)
         self.model.eval()

@@ -9,14 +9,14 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from l2sp.approaches.base import Evaluation, Outline
+from l2sp.approaches.base import Evaluation, Outline, Work
 from l2sp.approaches.batch_norm import freeze_statistics
 from l2sp.approaches.encnet.config import EncNetConfig
 from l2sp.approaches.encnet.losses import pixel_loss, presence_loss
 from l2sp.approaches.encnet.multi_scale import Windows, scores
 from l2sp.approaches.encnet.network import EncNet, build_network
 from l2sp.approaches.encnet.pictures import sample_pictures
-from l2sp.approaches.release import official_classes, read_release
+from l2sp.approaches.release import official_size, read_release
 from l2sp.approaches.weights import CLASSIFIERS, apply_start, load_branch
 from l2sp.data.images import MapCache, Pair
 from l2sp.data.joint import ScaledCrop
@@ -87,7 +87,7 @@ class EncNetTask:
     @staticmethod
     def outline(cfg: TrainConfig) -> Outline:
         """The network with its two heads; items are one training crop and one image of PASCAL VOC's usual size."""
-        protocol, classes = cast(EncNetConfig, cfg.approach), official_classes(cfg)
+        protocol, classes = cast(EncNetConfig, cfg.approach), official_size(cfg, "classes")
         model = _network(cfg, classes)
         size = protocol.crop_size
         batch = torch.rand(1, 3, size, size), torch.randint(classes, (1, size, size))
@@ -96,9 +96,11 @@ class EncNetTask:
             model,
             _HEADS,
             _lr_factors(protocol),
-            lambda: _loss(model, *batch, protocol),
+            (Work(lambda: _loss(model, *batch, protocol), 1),),
             lambda: _predict(model, image[None], cfg, protocol.multi_scale.scales, flip=protocol.multi_scale.flip),
             f"one training crop of {size}x{size}, one test image of 500x375 at all scales",
+            steps_per_epoch(official_size(cfg, "train"), cfg.optim.batch_size),
+            {"weights": model.backbone},
         )
 
     def batches(self, first: int, last: int) -> Iterator[Pair]:
@@ -115,15 +117,18 @@ class EncNetTask:
         return _loss(self._net, images, maps, self._protocol)
 
     @torch.inference_mode()
-    def evaluate(self, split: str) -> Evaluation:
+    def evaluate(self, split: str, limit: int | None = None) -> Evaluation:
         """mIoU and pixel accuracy in [0, 1]; the confusion matrices for the log; samples of predictions."""
         scales = self._protocol.multi_scale
         multi, single = (ConfusionMatrix(len(self._data.classes), IGNORED) for _ in range(2))
-        maps_of = self._parts[split]
+        whole = self._parts[split]
+        maps_of = whole.select(range(len(whole))[:limit])
         shown = spread(len(maps_of), self._protocol.pictures)
         pictures: dict[str, bytes] = {}
         self.model.eval()
-        for first, images, maps in equal_sizes(self._stored(maps_of), self._cfg.evaluate.batch_size):
+        cache = self._cache if split == "train" else MapCache(self._data.decode, limit_bytes=0)
+        stored = stored_items(maps_of.keys, cache, self._cfg.runtime.workers)
+        for first, images, maps in equal_sizes(stored, self._cfg.evaluate.batch_size):
             single.update(self._classify(images, [1.0], flip=False), maps)
             if split == "train":
                 continue
@@ -138,11 +143,6 @@ class EncNetTask:
             metrics |= {"mIoU": multi.miou(), "pixAcc": multi.pixel_accuracy()}
             log |= {"confusion": multi.tolist()}
         return Evaluation(metrics, len(maps_of), log, pictures)
-
-    def _stored(self, maps: Maps) -> Iterator[Pair]:
-        """The scenes of a part as they are stored, one by one."""
-        cache = self._cache if maps is self._parts["train"] else MapCache(self._data.decode, limit_bytes=0)
-        return stored_items(maps.keys, cache, self._cfg.runtime.workers)
 
     def _classify(self, images: Tensor, scales: list[float], flip: bool) -> Tensor:
         return _predict(self._net, images, self._cfg, scales, flip).cpu()

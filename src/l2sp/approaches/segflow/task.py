@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeVar, cast
 
 import torch
 from torch import Tensor, nn
 
-from l2sp.approaches.base import Evaluation, Outline
+from l2sp.approaches.base import Evaluation, Outline, Work
 from l2sp.approaches.registry import sets_of, starts_of
 from l2sp.approaches.release import read_release
 from l2sp.approaches.segflow.config import PARTS, PhaseConfig, SegFlowConfig
@@ -107,22 +108,28 @@ class SegFlowTask:
 
     @staticmethod
     def outline(cfg: TrainConfig) -> Outline:
-        """The branches and heads; items are one pair of frames of the first phase, as trained on and as tested."""
+        """The branches and heads; items are one pair of frames, as trained on in each phase and as tested."""
         protocol, net = cast(SegFlowConfig, cfg.approach), _network(cfg)
         height, width = protocol.input_size
         frames = torch.rand(1, 2, 3, height, width)
-        phase = _phases(protocol)[0]
-        wanted = _KINDS[phase.task]
-        truth = torch.zeros(1, height, width) if wanted == "mask" else torch.ones(1, 3, height, width)
+        phases = _phases(protocol)
+        steps = sum(phase.steps for phase in phases)
+        truths = {"segmentation": torch.zeros(1, height, width), "flow": torch.ones(1, 3, height, width)}
         parts = {part: (f"{part}.",) for part in PARTS if getattr(net, part) is not None}
         return Outline(
             net,
             {part: names for part, names in parts.items() if part.endswith("head")},
             _lr_factors(protocol),
-            lambda: _loss(net, phase, frames, truth, protocol),
+            tuple(
+                Work(partial(_loss, net, phase, frames, truths[phase.task], protocol), 1, phase.steps / steps)
+                for phase in phases
+            ),
             lambda: net(frames),
-            f"one pair of frames of {height}x{width} in the {phase.task} phase, one pair for both tasks in the test",
+            f"one pair of frames of {height}x{width} in the {phases[0].task} phase, one for both tasks in the test",
+            steps,
+            _branches(net),
             {part: names for part, names in parts.items() if not part.endswith("head")},
+            _used(protocol),
         )
 
     def batches(self, first: int, last: int) -> Iterator[Batch]:
@@ -147,12 +154,12 @@ class SegFlowTask:
         return _loss(self._net, self._phases[number], frames, truth, self._protocol)
 
     @torch.inference_mode()
-    def evaluate(self, split: str) -> Evaluation:
+    def evaluate(self, split: str, limit: int | None = None) -> Evaluation:
         """DAVIS's J (`IoU`), or end-point errors in pixels; of the training part, every `fit_clips`-th clip."""
         material, pairs = self._sets["data"], self._parts[split]
-        if split == "train":
-            wanted = set(pairs.clips[:: self._protocol.fit_clips])
-            pairs = pairs.select(i for i, name in enumerate(pairs.sequences) if name in wanted)
+        every = self._protocol.fit_clips if split == "train" else 1
+        wanted = set(pairs.clips[::every][:limit])
+        pairs = pairs.select(i for i, name in enumerate(pairs.sequences) if name in wanted)
         # What is tested is seen once.
         cache = material.cache if split == "train" else MomentCache(material.video.decode, limit_bytes=0)
         self._net.eval()
@@ -172,9 +179,14 @@ class SegFlowTask:
 
 def _read(cfg: TrainConfig, data_root: Path) -> dict[str, tuple[Video, str]]:
     """The data sets that a run needs with their digests, by key of `sets_of`."""
-    used = {"data", *(phase.data for phase in _phases(cast(SegFlowConfig, cfg.approach)))}
+    used = _used(cast(SegFlowConfig, cfg.approach))
     wanted = {key: data for key, data in sets_of(cfg).items() if key in used}
     return {key: read_release(data, cfg.scale, data_root, read) for key, data in wanted.items()}
+
+
+def _used(protocol: SegFlowConfig) -> tuple[str, ...]:
+    """The data sets that are read, by key of `sets_of`: what tests, and what trains."""
+    return tuple(dict.fromkeys(["data", *(phase.data for phase in _phases(protocol))]))
 
 
 def _phases(protocol: SegFlowConfig) -> list[PhaseConfig]:
@@ -286,19 +298,24 @@ def _three(values: Sequence[N]) -> tuple[N, N, N]:
 
 def _starts(net: SegFlow, cfg: TrainConfig, files: Mapping[str, Path]) -> dict[str, Start]:
     """The starting weights of the branches that there are, by key of `starts_of` (protocol 2.11)."""
-    protocol, starts = cast(SegFlowConfig, cfg.approach), {}
-    if net.segmentation is not None:
+    protocol, starts, branches = cast(SegFlowConfig, cfg.approach), {}, _branches(net)
+    if "weights" in branches:
         own = cfg.weights
         starts["weights"] = load_branch(
-            own.source, net.segmentation, "segmentation.", files.get("weights"), own.sha256, CLASSIFIERS
+            own.source, branches["weights"], "segmentation.", files.get("weights"), own.sha256, CLASSIFIERS
         )
-    if net.flow is not None and protocol.flow_weights is not None:
+    if "flow_weights" in branches and protocol.flow_weights is not None:
         own = protocol.flow_weights
-        holder = nn.ModuleDict({"flow": net.flow})  # its files have the whole network's names
         starts["flow_weights"] = load_branch(
-            own.source, holder, "", files.get("flow_weights"), own.sha256, key="approach.flow_weights"
+            own.source, branches["flow_weights"], "", files.get("flow_weights"), own.sha256, key="approach.flow_weights"
         )
     return starts
+
+
+def _branches(net: SegFlow) -> dict[str, nn.Module]:
+    """The modules that start from weights, by key of `starts_of`, with the names of tensors that the files have."""
+    found: dict[str, nn.Module] = {} if net.segmentation is None else {"weights": net.segmentation}
+    return found if net.flow is None else {**found, "flow_weights": nn.ModuleDict({"flow": net.flow})}
 
 
 def _lr_factors(protocol: SegFlowConfig) -> dict[str, float]:

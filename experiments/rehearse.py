@@ -1,0 +1,35 @@
+"""Rehearses paper scale: both arms of every row of Table 3 at full size, two steps and one test item each.
+
+python experiments/rehearse.py
+python experiments/rehearse.py --row dstl_cub200 --results /tmp/results
+"""
+
+from __future__ import annotations
+
+import argparse
+from functools import partial
+from pathlib import Path
+
+from l2sp.cli import one_line_errors
+from l2sp.rehearsal import rehearse_all
+from l2sp.report.rehearsal import write_rehearsal
+
+
+def main() -> int:
+    """Parses the command line; the exit status is 1 when a run failed, and then no table is written."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--row", action="append", default=[], help="an experiment (default: all); writes no table")
+    parser.add_argument("--results", default="results", help="where the table goes")
+    parser.add_argument("--artifacts", default="artifacts/rehearsal", help="where data, weights and runs go")
+    arguments = parser.parse_args()
+    found, failed = rehearse_all(Path(arguments.artifacts), arguments.row, partial(print, flush=True))
+    if failed:
+        print(f"failed: {', '.join(failed)}")
+    elif not arguments.row:
+        print(write_rehearsal(Path(arguments.results), found))
+    return bool(failed)
+
+
+if __name__ == "__main__":
+    with one_line_errors():
+        raise SystemExit(main())

@@ -1,0 +1,266 @@
+"""The rehearsal of paper scale: every row of Table 3 at full size, short of the training and the photographs.
+
+Each run reads files in the official layout and resolution that the miniature draws, starts from weights of the
+published shapes with random values, and goes the way of a real one: two steps of the published schedule with a
+checkpoint and a resume between, then one test item by the full protocol.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import logging
+import multiprocessing as mp
+import shutil
+import time
+from collections.abc import Callable, Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from l2sp.approaches.registry import build_approach, outline, starts_of
+from l2sp.approaches.weights import save_weights, tensors_sha256
+from l2sp.config import compose, fingerprint, override
+from l2sp.data.miniature import ensure_world
+from l2sp.errors import UserError
+from l2sp.files import write_atomically
+from l2sp.machine import cores, peak_memory
+from l2sp.plans import Planned, expand, load_plan
+from l2sp.report.rehearsal import Rehearsed
+from l2sp.runs import environment, run_of
+from l2sp.schema import TrainConfig
+from l2sp.training import checkpoint
+from l2sp.training.fit import fit, total_steps
+from l2sp.training.optim import Regularised, build_optimizer
+from l2sp.training.schedule import lr_factor
+
+__all__ = ["closed_form", "rehearse", "rehearse_all"]
+
+_WORLDS = (
+    ("release", "objects"),
+    ("release", "scenes"),
+    ("release_davis", "clips"),
+    ("release_scene_flow", "clips"),
+)
+
+_COMMON = ("scale.require_official=false", "optim.bf16=false", "runtime.device=cpu", "runtime.workers=0")
+"""Few files stand for the release; processors have no fast bfloat16."""
+
+_OWN = {
+    "encnet": ("optim.batch_size=4",),  # what each of the paper's four GPUs had; all 16 need more than 20 GB
+    "segflow": ("approach.turn.target=1", "approach.turn.partner=1"),  # a step of each phase
+    "dstl": (),
+}
+
+
+def rehearse_all(
+    artifacts: Path, only: Sequence[str], say: Callable[[str], None] = print
+) -> tuple[list[Rehearsed], list[str]]:
+    """Rehearses both arms of Table 3's rows, each in a process of its own; what this commit has done is not repeated.
+
+    Args:
+        artifacts: folder for the drawn data, the stand-in weights and the runs; about 3 GB.
+        only: names of experiments; all twelve where it is empty.
+        say: takes a line of progress.
+
+    Returns:
+        What was found, and the names of the runs that failed.
+
+    Raises:
+        UserError: an unknown experiment.
+    """
+    planned = _planned(only)
+    data = _data(artifacts)
+    found, failed, started = [], [], time.monotonic()
+    for number, item in enumerate(planned, 1):
+        name = f"{item.cfg.experiment}-{item.cfg.reg.name}"
+        file = artifacts / "rows" / f"{name}.json"
+        if not _fresh(file):
+            file.unlink(missing_ok=True)
+            _in_process(_overrides(item, data, artifacts), item.overrides, file)
+        if not file.exists():
+            failed.append(name)
+            say(f"FAILED {name}")
+            continue
+        found.append(_load(file))
+        left = (time.monotonic() - started) / number * (len(planned) - number)
+        say(f"[{number}/{len(planned)}, {left / 60:.0f} min left] {name}: {found[-1].step_seconds:.1f} s a step")
+    return found, failed
+
+
+def _planned(only: Sequence[str]) -> list[Planned]:
+    planned = expand([load_plan("table3")], "paper", 1)
+    known = list(dict.fromkeys(item.cfg.experiment for item in planned))
+    unknown = [name for name in only if name not in known]
+    if unknown:
+        raise UserError(f"{unknown[0]}: no row of Table 3; use some of {', '.join(known)}")
+    return [item for item in planned if not only or item.cfg.experiment in only]
+
+
+def _data(artifacts: Path) -> Path:
+    """A data folder with all sets in their official layout; draws them first."""
+    root = artifacts / "data"
+    root.mkdir(parents=True, exist_ok=True)
+    for name, part in _WORLDS:
+        for folder in ensure_world(artifacts, name, part).iterdir():
+            link = root / folder.name
+            if folder.is_dir() and not link.is_symlink():
+                link.symlink_to(folder.resolve(), target_is_directory=True)
+    return root
+
+
+def _overrides(item: Planned, data: Path, artifacts: Path) -> tuple[str, ...]:
+    """The published run's overrides, and what makes its rehearsal."""
+    paths = (override("paths.data", str(data)), override("paths.results", str(artifacts / "results")))
+    return (*item.overrides, *_COMMON, *_OWN[item.cfg.approach.name], *paths)
+
+
+def _in_process(overrides: tuple[str, ...], published: tuple[str, ...], file: Path) -> None:
+    """Rehearses in a new process, whose peak of memory is then the run's."""
+    process = mp.get_context("spawn").Process(target=_work, args=(overrides, published, file))
+    process.start()
+    try:
+        process.join()
+    finally:
+        process.kill()
+
+
+def _work(overrides: tuple[str, ...], published: tuple[str, ...], file: Path) -> None:
+    from l2sp.cli import one_line_errors
+
+    with one_line_errors():
+        logging.disable(logging.WARNING)  # that the files are few and the weights random is known
+        found = rehearse(compose(overrides), compose(published))
+        content = {**dataclasses.asdict(found), "code": _code()}
+        write_atomically(file, json.dumps(content, indent=1) + "\n")
+
+
+def _code() -> dict[str, Any]:
+    env = environment()
+    return {"commit": env["commit"], "dirty": env["dirty"], "torch": env["torch"]}
+
+
+def _fresh(file: Path) -> bool:
+    """Whether a file holds what this very code found."""
+    if not file.exists():
+        return False
+    code = json.loads(file.read_text())["code"]
+    return bool(code == _code() and code["commit"] and not code["dirty"])
+
+
+def _load(file: Path) -> Rehearsed:
+    content = json.loads(file.read_text())
+    del content["code"]
+    return Rehearsed(**content)
+
+
+def rehearse(cfg: TrainConfig, published: TrainConfig) -> Rehearsed:
+    """Rehearses one run.
+
+    Args:
+        cfg: what can be run here: with data at hand, without weights.
+        published: the run that it stands for, whose schedule it follows.
+
+    Raises:
+        UserError: something does not fit, or what was resumed is not what was saved.
+    """
+    files = _stand_ins(cfg)
+    torch.set_num_threads(cores())
+    run = run_of(cfg)
+    shutil.rmtree(run.path, ignore_errors=True)
+    per_epoch = outline(published).steps_per_epoch
+    saved = ""
+    for until in (1, 2):  # each time as a new process would
+        approach = build_approach(cfg, Path(cfg.paths.data), files, torch.device("cpu"))
+        approach.steps_per_epoch = per_epoch
+        regularised = build_optimizer(approach.model, approach.start, cfg.reg, cfg.optim, approach.lr_factors)
+        run.start(environment(**approach.notes, **regularised.describe()))
+        checkpoint.restore(run.checkpoint, approach.model, regularised)
+        if until == 2 and _digest(approach.model, regularised) != saved:
+            raise UserError(f"{run.path}: what was resumed is not what was saved")
+        fit(approach, regularised, cfg.optim, cfg.runtime, run, until)
+        saved = _digest(approach.model, regularised)
+    started = time.monotonic()
+    approach.evaluate(cfg.evaluate.split, limit=1)
+    seconds = time.monotonic() - started
+    return _found(published, cfg, regularised, _logged(run.path), seconds, per_epoch)
+
+
+def _stand_ins(cfg: TrainConfig) -> dict[str, Path]:
+    """Files of starting weights of the published shapes with random values; written once; the run takes them."""
+    files = {}
+    for key, module in outline(cfg).starts.items():
+        tensors = module.state_dict()
+        shapes = {name: list(tensor.shape) for name, tensor in tensors.items()}
+        name = f"weights/stand_in_{fingerprint(shapes)[:12]}.safetensors"
+        files[key] = Path(cfg.paths.data) / name
+        if not files[key].exists():
+            save_weights(files[key], tensors, {"source": "random values, for a rehearsal"})
+        start = starts_of(cfg)[key]
+        start.source, start.file, start.sha256 = "file", name, None
+    return files
+
+
+def _digest(model: torch.nn.Module, regularised: Regularised) -> str:
+    """Of all that a checkpoint must bring back: weights, statistics and momentum."""
+    state = regularised.optimizer.state_dict()["state"]
+    moments = {f"{n}.{key}": value for n, own in state.items() for key, value in own.items() if torch.is_tensor(value)}
+    return tensors_sha256({**model.state_dict(), **moments})
+
+
+def _logged(path: Path) -> list[dict[str, Any]]:
+    """The lines of both steps."""
+    return [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()][:2]
+
+
+def _found(
+    published: TrainConfig,
+    cfg: TrainConfig,
+    regularised: Regularised,
+    logged: list[dict[str, Any]],
+    evaluate_seconds: float,
+    per_epoch: int,
+) -> Rehearsed:
+    assert published.row is not None
+    steps = total_steps(published.optim, per_epoch)
+    places = (0, steps // 2, steps - 1)
+    rates = [published.optim.lr * lr_factor(published.optim.schedule, t, steps, per_epoch) for t in places]
+    rates[0] = logged[0]["lr"]  # what the optimiser had
+    wanted = [closed_form(published, t) for t in places]
+    split = regularised.describe()["partition"]
+    return Rehearsed(
+        row=published.row.number,
+        experiment=published.experiment,
+        arm=published.reg.name,
+        parameters=sum(split[name] for name in ("shared", "new", "exempt")),
+        **{name: split[name] for name in ("shared", "new", "exempt")},
+        batch=cfg.optim.batch_size,
+        steps=steps,
+        step_seconds=logged[1]["seconds"],
+        evaluate_seconds=round(evaluate_seconds, 2),
+        peak_memory_mb=round(peak_memory() / 2**20),
+        rate_first=rates[0],
+        rate_middle=rates[1],
+        rate_last=rates[2],
+        rate_error=max(abs(a / b - 1) for a, b in zip(rates, wanted, strict=True)),
+        date=date.today().isoformat(),
+        torch=torch.__version__,
+        cores=cores(),
+    )
+
+
+def closed_form(cfg: TrainConfig, step: int) -> float:
+    """The learning rate that a paper has at a step, from its own numbers (protocol 1.8, 2.6, 3.2).
+
+    EncNet: 0.001 (1 - t / 24,960)^0.9. SegFlow: 1e-9 on a sum over 480 x 854 pixels, halved every 50,000 segmentation
+    steps, as many of which again are flow steps where both take turns. DSTL: 0.01, a tenth every 10 epochs of 64.
+    """
+    if cfg.approach.name == "encnet":
+        return float(0.001 * (1 - step / 24_960) ** 0.9)
+    if cfg.approach.name == "segflow":
+        flow = bool(cfg.approach.network.flow)  # type: ignore[attr-defined]
+        return float(1e-9 * 480 * 854 * 0.5 ** (step // (100_000 if flow else 50_000)))
+    images = (cfg.data.official or {})["train"]
+    return float(0.01 * 0.1 ** (step // (10 * (images // 64))))

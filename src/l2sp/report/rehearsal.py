@@ -1,0 +1,94 @@
+"""The table of the rehearsal of paper scale: what each run holds and costs on the machine that rehearsed it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from l2sp.files import write_atomically
+from l2sp.report.records import format_records
+from l2sp.report.table import Table
+
+__all__ = ["Rehearsed", "write_rehearsal"]
+
+
+@dataclass(frozen=True)
+class Rehearsed:
+    """What the rehearsal of a run found: numbers of scalars, seconds, the peak of the process's memory in MiB.
+
+    `row`: of Table 3. `batch`: items a step here; `steps`: of the whole published training. `rate_first`,
+    `rate_middle`, `rate_last`: the schedule's learning rate at the first step (as the optimiser had it), the middle and
+    the last one; `rate_error`: the largest relative difference from the closed form.
+    """
+
+    row: int
+    experiment: str
+    arm: str
+    parameters: int
+    shared: int
+    new: int
+    exempt: int
+    batch: int
+    steps: int
+    step_seconds: float
+    evaluate_seconds: float
+    peak_memory_mb: int
+    rate_first: float
+    rate_middle: float
+    rate_last: float
+    rate_error: float
+    date: str
+    torch: str
+    cores: int
+
+
+_HEADER = (
+    "row", "experiment", "arm", "parameters", "shared", "new", "exempt", "batch", "s a step", "s an item tested",
+    "peak memory, GB", "steps in all", "rate at first, middle, last step", "off closed form",
+)  # fmt: skip
+
+_CAPTION = (
+    "Both arms of every row of Table 3 at paper scale, each in a process of its own, with files in the official layout "
+    "and resolution that the miniature draws and with weights of the published shapes and random values. Each run made "
+    "two steps of its published schedule, with a checkpoint after the first from which everything was built anew (bit "
+    "for bit what had been saved, or the run would not be here), and tested one item by the full protocol. Single "
+    "precision; EncNet with the 4 crops of one of the paper's four GPUs; SegFlow's phases take turns after every step, "
+    "so that each is seen. Seconds are of the second step, with its data; shared weights are pulled to w0 or decay "
+    "with alpha, new ones decay with beta, exempt parameters are left alone."
+)
+
+
+def write_rehearsal(results: Path, found: Sequence[Rehearsed]) -> str:
+    """Writes `paper/rehearsal.{csv,md}` below the folder of results; returns the table for people."""
+    table = Table("rehearsal", _heading(found), _CAPTION, _HEADER)
+    for item in found:
+        table.add(_line(item), {})
+    text = table.render("md")
+    write_atomically(results / "paper" / "rehearsal.csv", format_records(Rehearsed, found))
+    write_atomically(results / "paper" / "rehearsal.md", text)
+    return text
+
+
+def _heading(found: Sequence[Rehearsed]) -> str:
+    days = sorted({item.date for item in found})
+    machines = " and ".join(sorted({f"{item.cores} CPU cores, torch {item.torch}" for item in found}))
+    return f"Rehearsal of scale=paper, {' to '.join(dict.fromkeys((days[0], days[-1])))}, {machines}"
+
+
+def _line(item: Rehearsed) -> tuple[str, ...]:
+    counts = (item.parameters, item.shared, item.new, item.exempt)
+    rates = ", ".join(f"{rate:.3g}" for rate in (item.rate_first, item.rate_middle, item.rate_last))
+    return (
+        str(item.row),
+        item.experiment,
+        {"l2": "L2", "l2_sp": "L2-SP"}[item.arm],
+        *(f"{count:,}" for count in counts),
+        str(item.batch),
+        f"{item.step_seconds:.1f}",
+        f"{item.evaluate_seconds:.1f}",
+        f"{item.peak_memory_mb / 1024:.1f}",
+        f"{item.steps:,}",
+        rates,
+        f"{item.rate_error:.0e}",
+    )
