@@ -15,7 +15,7 @@ from l2sp.approaches.dstl.inception import inception_v3
 from l2sp.convert.tensorflow import Checkpoint, open_checkpoint
 from l2sp.errors import UserError
 
-__all__ = ["read_inception", "trunk"]
+__all__ = ["apart", "read_inception", "trunk"]
 
 _AVERAGE = "/ExponentialMovingAverage"
 _CONV = re.compile(r"InceptionV3/(?P<block>Conv2d_\w+|Mixed_\w+)(?:/Branch_(?P<branch>\d)/(?P<layer>\w+))?/weights")
@@ -84,3 +84,18 @@ def trunk() -> Mapping[str, Tensor]:
         net: nn.Module = inception_v3(1000)
     heads = ("fc.", "AuxLogits.")
     return {name: tensor for name, tensor in net.state_dict().items() if not name.startswith(heads)}
+
+
+@torch.no_grad()
+def apart(tensors: Mapping[str, Tensor]) -> float:
+    """How far apart torchvision's network, which is ours, and timm's are on one image, as a share of their size."""
+    import timm
+
+    image = torch.rand(1, 3, 299, 299, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    outputs = []
+    for net in (inception_v3(1000, aux=False), timm.create_model("inception_v3", aux_logits=False)):
+        net.load_state_dict(dict(tensors), strict=False)  # all but the head
+        net.fc = nn.Identity()
+        outputs.append(net.eval()(image).flatten())
+    ours, theirs = outputs
+    return float((ours - theirs).norm() / ours.norm())

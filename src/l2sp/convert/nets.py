@@ -15,21 +15,28 @@ from l2sp.approaches.segflow.flownet import FlowNetS
 from l2sp.approaches.segflow.network import segmentation_branch
 from l2sp.approaches.weights import check_values, file_sha256, read_weights, save_weights
 from l2sp.convert.caffe import Blobs, read_caffemodel
-from l2sp.convert.inception import read_inception, trunk
+from l2sp.convert.inception import apart, read_inception, trunk
 from l2sp.errors import UserError
 
 __all__ = ["CONVERTERS", "Converter", "convert"]
 
 Tensors = dict[str, Tensor]
 
+_APART = 1e-3  # rounding leaves less than a tenth of this
+
 
 @dataclass(frozen=True)
 class Converter:
-    """`what` it reads, in words; `read` gives a file's tensors by our names; `network` those they are held against."""
+    """`what` it reads, in words; `read` gives a file's tensors by our names; `network` those they are held against.
+
+    `apart`: how far apart the outputs of our network and of an independent implementation are with these tensors, as a
+    share of the outputs' size; where one is installed.
+    """
 
     what: str
     read: Callable[[Path], Tensors]
     network: Callable[[], Mapping[str, Tensor]]
+    apart: Callable[[Tensors], float] | None = None
 
 
 def convert(name: str, source: Path, target: Path) -> str:
@@ -49,6 +56,8 @@ def convert(name: str, source: Path, target: Path) -> str:
     tensors = converter.read(source)
     wanted = {key: tensor for key, tensor in converter.network().items() if tensor.is_floating_point()}
     _check(source, tensors, wanted)
+    if converter.apart is not None and (difference := converter.apart(tensors)) > _APART:
+        raise UserError(f"{source}: outputs differ by {difference:.1e} from those of timm's network with these weights")
     checksum = file_sha256(source)
     save_weights(target, tensors, {"converter": name, "source": source.name, "sha256": checksum})
     return checksum
@@ -173,7 +182,7 @@ CONVERTERS: Mapping[str, Converter] = {
     "resnet101_caffe": Converter("ResNet-101 of 2015 (.caffemodel), SegFlow's backbone", _resnet101, _of_resnet101),
     "flownets_caffe": Converter("FlowNetS (.caffemodel), SegFlow's flow branch", _flownet_caffe, _of_flownet),
     "inception_v3_slim": Converter(
-        "Inception-V3 of TF-slim (a checkpoint's .index), DSTL's net", read_inception, trunk
+        "Inception-V3 of TF-slim (a checkpoint's .index), DSTL's net", read_inception, trunk, apart
     ),
     "flownets_torch": Converter("FlowNetS (.pth, .pt) of a port to PyTorch", _flownet_torch, _of_flownet),
 }

@@ -1,0 +1,81 @@
+"""Starting weights of a run before it starts: what is there, whether it fits, what lacks and how to get it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from huggingface_hub import try_to_load_from_cache
+from torch import nn
+
+from l2sp.approaches.registry import starts_of
+from l2sp.approaches.weights import CLASSIFIERS, load_start, timm_name
+from l2sp.convert.published import ORIGINALS, PUBLISHED, prepare
+from l2sp.errors import UserError
+from l2sp.schema import TrainConfig, WeightsConfig
+
+__all__ = ["StartState", "provide", "start_states"]
+
+
+@dataclass(frozen=True)
+class StartState:
+    """One starting point of a run: whether it is there and fits, what was found, and how to get what lacks."""
+
+    key: str
+    ready: bool
+    found: str
+    remedy: str = ""
+
+
+def start_states(cfg: TrainConfig, modules: Mapping[str, nn.Module], data_root: Path) -> list[StartState]:
+    """The starting points of a run (`Outline.starts` has the modules that they are for), each held against its module.
+
+    Nothing is fetched, trained or changed.
+    """
+    starts = starts_of(cfg)
+    return [_state(key, starts[key], module, data_root) for key, module in modules.items() if key in starts]
+
+
+def provide(cfg: TrainConfig, modules: Mapping[str, nn.Module], data_root: Path) -> list[StartState]:
+    """As `start_states`, after having fetched what timm publishes and converted published files that lie ready.
+
+    Raises:
+        UserError: a file cannot be fetched, is damaged, or is of another network.
+    """
+    starts = starts_of(cfg)
+    for key, module in modules.items():
+        start = starts.get(key)
+        if start is None:
+            continue
+        if start.source == "timm":
+            load_start("timm", module, None, start.sha256, CLASSIFIERS, key)
+        elif start.source == "file" and start.file in PUBLISHED and not (data_root / start.file).exists():
+            prepare(start.file, data_root)
+    return start_states(cfg, modules, data_root)
+
+
+def _state(key: str, start: WeightsConfig, module: nn.Module, data_root: Path) -> StartState:
+    if start.source == "source_run":
+        return StartState(key, True, f"{start.experiment}: pre-trained here, before the first run that needs it")
+    if start.source == "timm":
+        name = timm_name(module, key)
+        if not isinstance(try_to_load_from_cache(f"timm/{name}", "model.safetensors"), str):
+            return StartState(key, False, f"{name} is not on this machine", "make weights fetches it")
+    path = data_root / start.file if start.file else None
+    if start.source == "file" and path is not None and not path.exists():
+        return StartState(key, False, f"{start.file} is not there", _how(start.file or "", data_root))
+    try:
+        read = load_start(start.source, module, path, start.sha256, CLASSIFIERS, key)
+    except UserError as error:
+        return StartState(key, False, str(error), _how(start.file or "", data_root))
+    if start.source == "none":
+        return StartState(key, True, "none: from scratch")
+    return StartState(key, True, f"{read.origin}, sha256 {read.sha256[:12]}")
+
+
+def _how(file: str, data_root: Path) -> str:
+    published = PUBLISHED.get(file)
+    if published is None:
+        return "correct weights.source or weights.file"
+    return f"put {published.whence}, into {data_root / ORIGINALS}; then make weights makes {file} of it"
