@@ -1,0 +1,194 @@
+"""Whether the rows of a scale can start on this machine: their data, weights and disk, and what they cost on a GPU."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from l2sp.approaches.registry import outline, sets_of
+from l2sp.config import override
+from l2sp.cost import EFFICIENCY, LAUNCH, Cost, Device, measure
+from l2sp.errors import UserError
+from l2sp.fetch.registry import OFFICIAL, Archive, OfficialSet
+from l2sp.fetch.state import State, Status, inspect, load
+from l2sp.plans import expand, load_plan
+from l2sp.schema import DataConfig, TrainConfig
+from l2sp.starts import StartState, start_states
+
+__all__ = ["Checked", "check_rows", "describe_rows"]
+
+
+_TO_DO = "  to do: "
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A data set of a run: what is on disk, and where it comes from if it was released (else None)."""
+
+    config: DataConfig
+    state: State
+    source: OfficialSet | None
+
+    @property
+    def whole(self) -> bool:
+        """Whether it is the official release."""
+        return self.state.status is Status.COMPLETE
+
+    @property
+    def needed(self) -> tuple[Archive, ...]:
+        """The archives that must be fetched."""
+        return () if self.whole or self.source is None else self.source.archives
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What was found of one experiment. `sets` has none that the miniature draws."""
+
+    cfg: TrainConfig
+    sets: Mapping[str, DataSet]
+    starts: Sequence[StartState]
+    cost: Cost
+    free: int
+
+    @property
+    def lacking(self) -> list[str]:
+        """What keeps the row from starting: some of data, weights, disk."""
+        official = self.cfg.scale.require_official
+        data = all(one.whole if official else bool(one.state.found) for one in self.sets.values())
+        weights = all(start.ready for start in self.starts)
+        return [
+            name for name, well in (("data", data), ("weights", weights), ("disk", self.disk < self.free)) if not well
+        ]
+
+    @property
+    def disk(self) -> int:
+        """Bytes that must be free: archives whose sizes are published, and as much unpacked; two checkpoints."""
+        archives = sum(archive.size or 0 for one in self.sets.values() for archive in one.needed)
+        return 2 * archives + 2 * 12 * self.cost.parameters
+
+    @property
+    def tested(self) -> int:
+        """Items of the test part that the run is for: the official release's, or those found; 0 where nobody knows."""
+        found = self.sets["data"].state.found if "data" in self.sets else {}
+        official = self.cfg.data.official or {}
+        return (official if self.cfg.scale.require_official else found).get("test", 0)
+
+
+def check_rows(scale: str, data: Path, only: Sequence[str] = ()) -> Iterator[Checked]:
+    """Checks the rows of Table 3 at a scale, one after the other; nothing is fetched, trained or changed.
+
+    Args:
+        scale: mini, pocket or paper.
+        data: folder of the data sets' folders.
+        only: names of experiments; all where it is empty.
+
+    Raises:
+        UserError: an unknown scale or experiment.
+    """
+    planned = expand([load_plan("table3")], scale, 1, [override("paths.data", str(data))])
+    configs = {item.cfg.experiment: item.cfg for item in planned}
+    if not configs:
+        raise UserError(f"SCALE={scale}: Table 3 has no row at this scale; use mini, pocket or paper")
+    unknown = [name for name in only if name not in configs]
+    if unknown:
+        raise UserError(f"ROW={unknown[0]}: no row at scale={scale}; use some of {', '.join(configs)}")
+    known: dict[str, DataSet] = {}
+    for name, cfg in configs.items():
+        if not only or name in only:
+            yield _check(cfg, data, known)
+
+
+def _check(cfg: TrainConfig, data: Path, known: dict[str, DataSet]) -> Checked:
+    """`known`: the data sets that were looked at before, by reader; some are in several rows."""
+    found = outline(cfg)
+    sets = {key: sets_of(cfg)[key] for key in found.sets} if cfg.scale.world is None else {}
+    for one in sets.values():
+        if one.reader not in known:
+            known[one.reader] = _look(one, data)
+    read = {key: known[one.reader] for key, one in sets.items()}
+    starts = start_states(cfg, found.starts, data)
+    there = next(folder for folder in (data, *data.absolute().parents) if folder.exists())
+    return Checked(cfg, read, starts, measure(cfg), shutil.disk_usage(there).free)
+
+
+def _look(config: DataConfig, data: Path) -> DataSet:
+    source = _sources().get(config.reader)
+    return DataSet(config, inspect(config, data, source.tree if source else ()), source)
+
+
+@cache
+def _sources() -> dict[str, OfficialSet]:
+    """The official sets by the names of their readers, which is what a run's configuration has of them."""
+    return {load(name).reader: source for name, source in OFFICIAL.items()}
+
+
+def describe_rows(rows: Sequence[Checked], device: Device, seeds: int) -> Iterator[str]:
+    """What was found, for people: some lines a row, with the arithmetic of the estimates, and one for all."""
+    total, told = 0.0, set[str]()
+    for row in rows:
+        verdict = f"lacks {', '.join(row.lacking)}" if row.lacking else "can start"
+        number = f"row {row.cfg.row.number} of Table {row.cfg.row.table}, " if row.cfg.row else ""
+        yield f"{row.cfg.experiment} ({number}scale={row.cfg.scale.name}): {verdict}"
+        for label, texts in _facts(row, device):
+            for text in texts:
+                known = text.startswith(_TO_DO) and text in told
+                yield f"  {label:8} {f'{_TO_DO}as above' if known else text}"
+                told.add(text)
+                label = ""
+        total += row.cost.hours(device, row.tested)
+    ready = sum(not row.lacking for row in rows)
+    yield (
+        f"{ready} of {len(rows)} rows can start; both arms with {seeds} seeds would take about "
+        f"{2 * seeds * total:.1f} hours of {device.name}"
+    )
+
+
+def _facts(row: Checked, device: Device) -> Iterator[tuple[str, list[str]]]:
+    yield "data", [line for one in row.sets.values() for line in _of_set(one)] or ["drawn here, by the first run"]
+    yield "weights", [line for start in row.starts for line in _of_start(start)]
+    yield "disk", [_disk(row)]
+    yield "memory", [_memory(row.cost, device)]
+    yield "time", [_time(row, device)]
+
+
+def _of_set(one: DataSet) -> Iterator[str]:
+    yield f"{one.config.reader}: {one.state.status}: {one.state.message}"
+    if not one.whole:
+        yield f"{_TO_DO}{one.config.remedy}"
+
+
+def _disk(row: Checked) -> str:
+    unknown = [archive.file for one in row.sets.values() for archive in one.needed if archive.size is None]
+    more = f", and {', '.join(unknown)}, whose size is not published," if unknown else ""
+    return (
+        f"{row.disk / 1e9:.1f} GB for what must be fetched{more} and for checkpoints; {row.free / 1e9:.0f} GB are free"
+    )
+
+
+def _of_start(start: StartState) -> Iterator[str]:
+    yield f"{start.key}: {start.found}"
+    if start.remedy:
+        yield f"{_TO_DO}{start.remedy}"
+
+
+def _memory(cost: Cost, device: Device) -> str:
+    weights = f"{cost.parameters / 1e6:.1f} million parameters x 16 bytes (weight, gradient, momentum, w0)"
+    items = f"{cost.batch} items x {cost.item_bytes / 1e6:.0f} MB of activations"
+    return f"{cost.memory:.1f} GB = {weights} + {items} + 1 GB; {device.name} has {device.memory:g} GB"
+
+
+def _time(row: Checked, device: Device) -> str:
+    cost = row.cost
+    rate, kind = (device.bf16, "bfloat16") if cost.bf16 else (device.single, "TF32")
+    step = f"{cost.batch} items x {cost.train_flops / 1e9:,.0f} GFLOP"
+    floor = f"{cost.launches:,.0f} launches x {LAUNCH * 1e6:g} us"
+    test = (
+        f"{row.tested:,} tested x {cost.test_flops / 1e9:,.0f} GFLOP" if row.tested else "a test part of unknown size"
+    )
+    return (
+        f"{cost.hours(device, row.tested):.2f} h an arm and seed = {cost.steps:,} steps of {step} "
+        f"(or {floor}, if more) + {test}, at {rate / 1e12:g} TFLOP/s of {kind} x {EFFICIENCY:g}"
+    )
