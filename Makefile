@@ -1,6 +1,6 @@
 # The map of the project. Every target that needs it sets up .venv first.
 .DEFAULT_GOAL := help
-.PHONY: help setup data reproduce tables test lint smoke sheet
+.PHONY: help setup data weights doctor rehearse reproduce tables test lint smoke sheet
 SHELL := /bin/bash
 
 PYTHON ?= python3
@@ -12,6 +12,9 @@ RESULTS ?= results
 DRY ?=
 PICTURES ?=
 SETS ?= all
+ROW ?=
+DEVICE ?= a100
+FULL = $(if $(filter file,$(origin SCALE)),paper,$(SCALE))
 ENV := .venv/.ready
 RUN := .venv/bin/python
 GIGABYTES := 9
@@ -21,7 +24,7 @@ campaign = $(RUN) experiments/reproduce.py --scale $(SCALE) --seeds $(SEEDS) --r
 
 help: ## this list
 	@grep -hE '^[a-z0-9%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | awk -F'|' '{printf "  make %-16s %s\n", $$1, $$2}'
-	@echo "  variables: SCALE=mini|pocket|paper SEEDS=3 JOBS=<processes> DATA=<folder of data sets> SETS=cub200,davis RESULTS=results DRY=1 PICTURES=1 PYTHON=python3"
+	@echo "  variables: SCALE=mini|pocket|paper SEEDS=3 JOBS=<processes> DATA=<folder of data sets> SETS=cub200,davis ROW=<experiment> DEVICE=a100|h100|l4|rtx4090 RESULTS=results DRY=1 PICTURES=1 PYTHON=python3"
 
 setup: $(ENV) ## virtual environment in .venv with the pinned versions (Python 3.11 or newer)
 
@@ -35,6 +38,15 @@ $(ENV): requirements.lock pyproject.toml scripts/preflight.py
 
 data: $(ENV) ## the official data sets, or SETS=cub200,davis, fetched into DATA (data) and verified; says what has to be got by hand
 	@$(RUN) scripts/prepare_data.py "$(SETS)" --data "$(or $(DATA),data)"
+
+weights: $(ENV) ## the starting weights of SCALE=paper: fetched from timm, converted from what lies in DATA/weights/original
+	@$(RUN) scripts/prepare_weights.py --scale $(FULL) --data "$(or $(DATA),data)"
+
+doctor: $(ENV) ## whether the rows of SCALE=paper (or ROW=dstl_cub200) can start here: data, weights, disk, and their cost on a GPU
+	@$(RUN) scripts/doctor.py --scale $(FULL) --data "$(or $(DATA),data)" --seeds $(SEEDS) --device $(DEVICE) $(if $(ROW),--row $(ROW))
+
+rehearse: $(ENV) ## every row of paper scale at full size, two steps each, on drawn files; 3 GB of disk, half an hour on 2 cores
+	@$(RUN) experiments/rehearse.py --results "$(RESULTS)" $(if $(ROW),--row $(ROW))
 
 reproduce: $(ENV) ## the runs that the tables need and are not done yet, then the tables
 	@$(campaign)

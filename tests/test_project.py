@@ -32,7 +32,6 @@ ALLOWED = {
     "theory": set(),
     "report": {"errors", "files", "report", "theory"},
     "convert": {"errors", "approaches", "convert"},
-    "fetch": {"errors", "files", "schema", "config", "data", "fetch"},
     "plans": {"errors", "approaches", "config", "schema", "runs"},
     "runner": {"errors", "machine", "config", "runs", "plans", "approaches", "training", "cli"},
     "campaign": {"errors", "config", "plans", "approaches", "runner", "report"},
