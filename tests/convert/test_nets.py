@@ -217,6 +217,6 @@ def test_wrong_files_leave_nothing(tmp_path: Path) -> None:
 
 
 def test_command_line(tmp_path: Path) -> None:
-    call = [sys.executable, SCRIPT, "resnet101_caffe", tmp_path / "none", tmp_path / "x.safetensors"]
+    call = [sys.executable, SCRIPT, "--convert", "resnet101_caffe", tmp_path / "none", tmp_path / "x.safetensors"]
     done = subprocess.run(list(map(str, call)), capture_output=True, text=True, check=False)
     assert done.returncode == 2 and done.stderr.count("\n") == 1 and "No such file" in done.stderr
