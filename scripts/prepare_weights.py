@@ -45,7 +45,10 @@ def _all(scale: str, data: Path) -> bool:
     """Provides the weights of every row; says once what became of each."""
     told: set[str] = set()
     ready = True
-    for cfg in {item.cfg.experiment: item.cfg for item in expand([load_plan("table3")], scale, 1)}.values():
+    configs = {item.cfg.experiment: item.cfg for item in expand([load_plan("table3")], scale, 1)}
+    if not configs:
+        raise UserError(f"SCALE={scale}: Table 3 has no row at this scale; use mini, pocket or paper")
+    for cfg in configs.values():
         try:
             states = provide(cfg, outline(cfg).starts, data)
             lines = [f"{state.found}" + (f"\n  to do: {state.remedy}" if state.remedy else "") for state in states]

@@ -68,7 +68,10 @@ def _state(key: str, start: WeightsConfig, module: nn.Module, data_root: Path) -
     try:
         read = load_start(start.source, module, path, start.sha256, CLASSIFIERS, key)
     except UserError as error:
-        return StartState(key, False, str(error), _how(start.file or "", data_root))
+        again = (
+            f"delete {path}; then {_how(start.file or '', data_root)}" if path else "delete it; make weights fetches it"
+        )
+        return StartState(key, False, str(error), again)
     if start.source == "none":
         return StartState(key, True, "none: from scratch")
     return StartState(key, True, f"{read.origin}, sha256 {read.sha256[:12]}")
@@ -77,5 +80,5 @@ def _state(key: str, start: WeightsConfig, module: nn.Module, data_root: Path) -
 def _how(file: str, data_root: Path) -> str:
     published = PUBLISHED.get(file)
     if published is None:
-        return "correct weights.source or weights.file"
+        return "put another file there, or correct weights.source or weights.file"
     return f"put {published.whence}, into {data_root / ORIGINALS}; then make weights makes {file} of it"

@@ -210,6 +210,10 @@ def test_wrong_files_leave_nothing(tmp_path: Path) -> None:
         ({"res5c_branch2c": [layers["res5c_branch2c"][0][:-1]]}, "layer4.2.conv3.weight has shape (63, 16, 1, 1)"),
         ({"res5c_branch2c": [layers["res5c_branch2c"][0] * np.nan]}, "layer4.2.conv3.weight holds NaN"),
         ({"res5c_branch2c": [layers["res5c_branch2c"][0] * 0]}, "layer4.2.conv3.weight is all zeros"),
+        (
+            {"bn3a_branch1": [layers["bn3a_branch1"][0], -layers["bn3a_branch1"][1] - 1, layers["bn3a_branch1"][2]]},
+            "nega",
+        ),
         ({"bn4b7_branch2a": [*layers["bn4b7_branch2a"][:2], np.zeros(1)]}, "statistics of no batch"),
     ):
         source.write_bytes(caffemodel({**layers, **change}))

@@ -177,3 +177,13 @@ def test_a_safe_name_stays_inside_on_any_system(name: str) -> None:
 @given(st.lists(st.sampled_from(["a", "b.c", "Übung", ".", "x y", "001.Bird"]), min_size=1, max_size=5))
 def test_ordinary_names_are_safe(parts: list[str]) -> None:
     assert safe_name("/".join(parts)) and safe_name("/".join(parts) + "/")
+
+
+@pytest.mark.parametrize("names", [("a", "a/b"), ("a/b", "a"), ("n" * 300,), ("old",)], ids=lambda names: names[0][:3])
+def test_what_no_file_system_can_hold_is_one_line(names: tuple[str, ...], tmp_path: Path) -> None:
+    members = [tarfile.TarInfo(name) for name in names]
+    members[-1].mtime = 2**70 if names == ("old",) else 0
+    archive = tar(tmp_path / "x.tar", *members)
+    with pytest.raises(BadArchive, match=r"x\.tar: is damaged, or no such archive") as error:
+        unpack(archive, tmp_path / "out")
+    assert "\n" not in str(error.value) and error.value.archive == archive

@@ -56,7 +56,7 @@ def convert(name: str, source: Path, target: Path) -> str:
     tensors = converter.read(source)
     wanted = {key: tensor for key, tensor in converter.network().items() if tensor.is_floating_point()}
     _check(source, tensors, wanted)
-    if converter.apart is not None and (difference := converter.apart(tensors)) > _APART:
+    if converter.apart is not None and not (difference := converter.apart(tensors)) <= _APART:  # nor NaN
         raise UserError(f"{source}: outputs differ by {difference:.1e} from those of timm's network with these weights")
     checksum = file_sha256(source)
     save_weights(target, tensors, {"converter": name, "source": source.name, "sha256": checksum})
@@ -71,6 +71,8 @@ def _check(source: Path, tensors: Tensors, wanted: Mapping[str, Tensor]) -> None
         if name not in wanted or tensor.shape != wanted[name].shape:
             shape = tuple(wanted[name].shape) if name in wanted else "none"
             raise UserError(f"{source}: {name} has shape {tuple(tensor.shape)}, the network {shape}")
+        if name.endswith("running_var") and bool((tensor < 0).any()):
+            raise UserError(f"{source}: {name} holds negative variances: damaged")
     check_values(str(source), tensors)
 
 

@@ -65,13 +65,19 @@ def fetch(entry: OfficialSet, root: Path, wishes: Wishes) -> State:
     if not archives:
         raise UserError(_not_official(entry, state))
     with claimed(root):
+        put = {archive.file for archive in archives if (downloads / archive.file).exists()}  # by a person, or kept
         files = _download(archives, downloads, wishes.patience)
-        _install(entry, list(zip(archives, files, strict=True)), root)
+        ours = [file for file in files if file.name not in put]
+        try:
+            _install(entry, list(zip(archives, files, strict=True)), root)
+        except BadArchive as error:
+            _discard([file for file in ours if file == error.archive], downloads)
+            raise
         state = state_of(entry, root)
         if state.status is not Status.COMPLETE:
             raise UserError(_not_official(entry, state))
         if not wishes.keep:
-            _discard(files, downloads)
+            _discard(ours, downloads)
     return state
 
 
@@ -115,19 +121,14 @@ def _install(entry: OfficialSet, pairs: Sequence[tuple[Archive, Path]], root: Pa
 
 def _stage(archive: Archive, file: Path, raw: Path, whole: Path) -> None:
     """Unpack a file into `raw`, and move what is wanted of it to its places below `whole`."""
-    try:
-        unpack(file, raw)
-        for inside, place in archive.places:
-            # Plain files have the names of their archives.
-            source, target = raw / inside, whole / place
-            if not source.exists():
-                raise BadArchive(f"{file}: has no {inside}, which {archive.file} is published with")
-            target.parent.mkdir(parents=True, exist_ok=True)
-            source.rename(target)
-    except BadArchive:
-        if archive.mirrors:  # else a person put it there
-            _discard([file], file.parent)
-        raise
+    unpack(file, raw)
+    for inside, place in archive.places:
+        # Plain files have the names of their archives.
+        source, target = raw / inside, whole / place
+        if not source.exists():
+            raise UserError(f"{file}: has no {inside}, which {archive.file} is published with: replace or remove it")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        source.rename(target)
     shutil.rmtree(raw)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import shutil
 import stat
@@ -19,11 +20,19 @@ from l2sp.errors import UserError
 
 __all__ = ["BadArchive", "safe_name", "unpack"]
 
-_BROKEN = (tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, LZMAError, NotImplementedError, RuntimeError)
+_BROKEN = (
+    tarfile.TarError, zipfile.BadZipFile, EOFError, zlib.error, LZMAError, NotImplementedError, RuntimeError,
+    ValueError, OverflowError, OSError,
+)  # fmt: skip
+_OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 class BadArchive(UserError):
     """The archive is damaged, or would write outside its folder."""
+
+    def __init__(self, archive: Path, reason: str) -> None:
+        super().__init__(f"{archive}: {reason}")
+        self.archive = archive
 
 
 def safe_name(name: str) -> bool:
@@ -55,11 +64,11 @@ def unpack(archive: Path, into: Path) -> None:
     ):
         try:
             how(cast(BinaryIO, watched), archive, into)
-        except (OSError, *_BROKEN) as error:
-            if isinstance(error, OSError) and error.errno is not None:  # the disk's; the decompressors' have no number
+        except _BROKEN as error:
+            if isinstance(error, OSError) and error.errno in _OF_THE_DISK:
                 raise
             reason = (str(error) or type(error).__name__).splitlines()[0]
-            raise BadArchive(f"{archive}: is damaged, or no such archive ({reason})") from None
+            raise BadArchive(archive, f"is damaged, or no such archive ({reason})") from None
 
 
 class _Header(tarfile.TarInfo):
@@ -107,9 +116,9 @@ def _zip_kind(member: zipfile.ZipInfo) -> str:
 def _check(archive: Path, name: str, kind: str, free: int) -> None:
     """Raise BadArchive unless a member may be written; `kind`: empty for a file or folder; `free`: bytes, after it."""
     if not safe_name(name):
-        raise BadArchive(f"{archive}: {name!a} would be written outside the data set's folder: not unpacked")
+        raise BadArchive(archive, f"{name!a} would be written outside the data set's folder: not unpacked")
     if kind:
-        raise BadArchive(f"{archive}: {name!a} is a {kind}, which no data set has: not unpacked")
+        raise BadArchive(archive, f"{name!a} is a {kind}, which no data set has: not unpacked")
     if free < 0:
         raise UserError(f"{archive}: unpacks to more bytes than the disk has free: free some space; nothing is lost")
 
