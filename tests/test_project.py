@@ -52,6 +52,7 @@ ALLOWED = {
     "cost": {"schema", "approaches", "training"},
     "starts": {"errors", "schema", "approaches", "convert"},
     "fetch": {"errors", "files", "config", "schema", "data", "fetch"},
+    "similarity": {"errors", "files", "data", "similarity"},
     "doctor": {"errors", "config", "schema", "plans", "approaches", "cost", "fetch", "starts"},
     "describe": {"machine", "schema", "approaches", "training"},
     "cli": {"errors", "config", "runs"},

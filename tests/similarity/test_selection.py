@@ -1,0 +1,47 @@
+"""The nearest classes: by hand on a line, in order, with the sizes that were asked for."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from l2sp.errors import UserError
+from l2sp.similarity.domain import Domain
+from l2sp.similarity.selection import chosen_classes, nearest
+
+
+def on_a_line(name: str, places: list[float]) -> Domain:
+    names = tuple(f"{name}{k}" for k in range(len(places)))
+    return Domain(name, names, np.array(places)[:, None], np.arange(1, len(places) + 1))
+
+
+SOURCE = on_a_line("s", [0.0, 10.0, 4.0, -3.0, 5.0])
+
+
+def test_nearest_classes_in_order() -> None:
+    found = nearest(SOURCE, on_a_line("t", [4.0, 6.0]), 3, gamma=0.1)
+    # Weights 1/3 and 2/3: the distances are 16/3, 14/3, 4/3, 25/3, 1.
+    assert [(one.source, one.rank, one.images) for one in found] == [("s4", 1, 5), ("s2", 2, 3), ("s1", 3, 2)]
+    np.testing.assert_allclose([one.similarity for one in found], np.exp(-0.1 * np.array([1, 4 / 3, 14 / 3])))
+
+
+def test_equals_keep_the_sources_order() -> None:
+    source = on_a_line("s", [1.0, -1.0, 1.0])
+    assert [one.source for one in nearest(source, on_a_line("t", [0.0]), 3, 0.01)] == ["s0", "s1", "s2"]
+
+
+def test_union_over_targets_with_sizes_of_their_own() -> None:
+    targets = {"low": on_a_line("low", [-1.0]), "high": on_a_line("high", [9.0])}
+    found = chosen_classes(SOURCE, targets, {"low": 2, "high": 1}, 0.01)
+    assert [(one.target, one.source) for one in found] == [("low", "s0"), ("low", "s3"), ("high", "s1")]
+
+
+@pytest.mark.parametrize("k", [0, 6])
+def test_more_classes_than_there_are_is_an_error(k: int) -> None:
+    with pytest.raises(UserError, match=f"k={k} for t: the source s has 5 classes"):
+        nearest(SOURCE, on_a_line("t", [0.0]), k, 0.01)
+
+
+def test_every_target_has_its_size() -> None:
+    with pytest.raises(UserError, match="b is in one of targets and k only"):
+        chosen_classes(SOURCE, {"a": SOURCE}, {"a": 1, "b": 2}, 0.01)
