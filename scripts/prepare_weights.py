@@ -16,7 +16,7 @@ from l2sp.approaches.registry import outline
 from l2sp.cli import one_line_errors
 from l2sp.convert.nets import CONVERTERS, convert
 from l2sp.errors import UserError
-from l2sp.plans import expand, load_plan
+from l2sp.plans import table3
 from l2sp.starts import provide
 
 
@@ -45,10 +45,7 @@ def _all(scale: str, data: Path) -> bool:
     """Provides the weights of every row; says once what became of each."""
     told: set[str] = set()
     ready = True
-    configs = {item.cfg.experiment: item.cfg for item in expand([load_plan("table3")], scale, 1)}
-    if not configs:
-        raise UserError(f"SCALE={scale}: Table 3 has no row at this scale; use mini, pocket or paper")
-    for cfg in configs.values():
+    for cfg in {item.cfg.experiment: item.cfg for item in table3(scale)}.values():
         try:
             states = provide(cfg, outline(cfg).starts, data)
             lines = [f"{state.found}" + (f"\n  to do: {state.remedy}" if state.remedy else "") for state in states]

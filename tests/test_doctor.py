@@ -69,7 +69,7 @@ def test_what_was_said_is_not_said_again(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--row", "dstl_cub"), "no row at scale=paper; use some of"),
+        (("--row", "dstl_cub"), "no row of Table 3 at scale=paper; use some of"),
         (("--scale", "tiny"), "use mini, pocket or paper"),
     ],
 )

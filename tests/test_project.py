@@ -53,7 +53,7 @@ ALLOWED = {
     "starts": {"errors", "schema", "approaches", "convert"},
     "fetch": {"errors", "files", "config", "schema", "data", "fetch"},
     "similarity": {"errors", "files", "data", "similarity"},
-    "doctor": {"errors", "config", "schema", "plans", "approaches", "cost", "fetch", "starts"},
+    "doctor": {"config", "schema", "plans", "approaches", "cost", "fetch", "starts"},
     "describe": {"machine", "schema", "approaches", "training"},
     "cli": {"errors", "config", "runs"},
 }

@@ -12,8 +12,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from l2sp.approaches.base import Work
-from l2sp.approaches.registry import outline
+from l2sp.approaches.base import Outline, Work
 from l2sp.schema import TrainConfig
 from l2sp.training.fit import total_steps
 
@@ -73,19 +72,17 @@ class Cost:
         return (self.fixed_bytes + self.batch * self.item_bytes) / 1e9 + 1
 
     def hours(self, device: Device, test_items: int, efficiency: float = EFFICIENCY) -> float:
-        """Estimated hours on a device, test part included, if data comes fast enough."""
+        """Estimated hours on a device, if data comes fast enough: training, and testing in single precision."""
         rate = (device.bf16 if self.bf16 else device.single) * efficiency
         step = max(self.batch * self.train_flops / rate, self.launches * LAUNCH)
-        return (self.steps * step + test_items * self.test_flops / rate) / 3600
+        return (self.steps * step + test_items * self.test_flops / (device.single * efficiency)) / 3600
 
 
-def measure(cfg: TrainConfig) -> Cost:
+def measure(cfg: TrainConfig, found: Outline) -> Cost:
     """Counts what a run costs at the official release's sizes; a few seconds, without data or weights.
 
-    Raises:
-        UserError: its data set has no official size on which the network or its schedule depends.
+    `found`: the run's outline (`l2sp.approaches.registry.outline`).
     """
-    found = outline(cfg)
     model = found.model
     with FakeTensorMode(allow_non_fake_inputs=True):
         model.train()

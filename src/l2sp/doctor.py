@@ -11,10 +11,10 @@ from pathlib import Path
 from l2sp.approaches.registry import outline, sets_of
 from l2sp.config import override
 from l2sp.cost import EFFICIENCY, LAUNCH, Cost, Device, measure
-from l2sp.errors import UserError
 from l2sp.fetch.registry import OFFICIAL, Archive, OfficialSet
+from l2sp.fetch.sets import lacking
 from l2sp.fetch.state import State, Status, inspect, load
-from l2sp.plans import expand, load_plan
+from l2sp.plans import table3
 from l2sp.schema import DataConfig, TrainConfig
 from l2sp.starts import StartState, start_states
 
@@ -29,6 +29,7 @@ class DataSet:
     """A data set of a run: what is on disk, and where it comes from if it was released (else None)."""
 
     config: DataConfig
+    root: Path
     state: State
     source: OfficialSet | None
 
@@ -39,8 +40,8 @@ class DataSet:
 
     @property
     def needed(self) -> tuple[Archive, ...]:
-        """The archives that must be fetched."""
-        return () if self.whole or self.source is None else self.source.archives
+        """The archives that must be fetched: what lacks; all, where what is there is not the release."""
+        return () if self.whole or self.source is None else lacking(self.source, self.root) or self.source.archives
 
 
 @dataclass(frozen=True)
@@ -88,17 +89,10 @@ def check_rows(scale: str, data: Path, only: Sequence[str] = ()) -> Iterator[Che
     Raises:
         UserError: an unknown scale or experiment.
     """
-    planned = expand([load_plan("table3")], scale, 1, [override("paths.data", str(data))])
-    configs = {item.cfg.experiment: item.cfg for item in planned}
-    if not configs:
-        raise UserError(f"SCALE={scale}: Table 3 has no row at this scale; use mini, pocket or paper")
-    unknown = [name for name in only if name not in configs]
-    if unknown:
-        raise UserError(f"ROW={unknown[0]}: no row at scale={scale}; use some of {', '.join(configs)}")
+    planned = table3(scale, only, [override("paths.data", str(data))])
     known: dict[str, DataSet] = {}
-    for name, cfg in configs.items():
-        if not only or name in only:
-            yield _check(cfg, data, known)
+    for cfg in {item.cfg.experiment: item.cfg for item in planned}.values():
+        yield _check(cfg, data, known)
 
 
 def _check(cfg: TrainConfig, data: Path, known: dict[str, DataSet]) -> Checked:
@@ -111,12 +105,12 @@ def _check(cfg: TrainConfig, data: Path, known: dict[str, DataSet]) -> Checked:
     read = {key: known[one.reader] for key, one in sets.items()}
     starts = start_states(cfg, found.starts, data)
     there = next(folder for folder in (data, *data.absolute().parents) if folder.exists())
-    return Checked(cfg, read, starts, measure(cfg), shutil.disk_usage(there).free)
+    return Checked(cfg, read, starts, measure(cfg, found), shutil.disk_usage(there).free)
 
 
 def _look(config: DataConfig, data: Path) -> DataSet:
     source = _sources().get(config.reader)
-    return DataSet(config, inspect(config, data, source.tree if source else ()), source)
+    return DataSet(config, data, inspect(config, data, source.tree if source else ()), source)
 
 
 @cache
@@ -142,7 +136,7 @@ def describe_rows(rows: Sequence[Checked], device: Device, seeds: int) -> Iterat
     ready = sum(not row.lacking for row in rows)
     yield (
         f"{ready} of {len(rows)} rows can start; both arms with {seeds} seeds would take about "
-        f"{2 * seeds * total:.1f} hours of {device.name}"
+        f"{2 * seeds * total:.1f} hours of {device.name}, without testing parts of unknown size and the training parts"
     )
 
 
@@ -182,13 +176,14 @@ def _memory(cost: Cost, device: Device) -> str:
 
 def _time(row: Checked, device: Device) -> str:
     cost = row.cost
-    rate, kind = (device.bf16, "bfloat16") if cost.bf16 else (device.single, "TF32")
+    single = f"{device.single / 1e12:g} TFLOP/s of TF32 x {EFFICIENCY:g}"
+    rate = f"{device.bf16 / 1e12:g} TFLOP/s of bfloat16 x {EFFICIENCY:g}" if cost.bf16 else single
     step = f"{cost.batch} items x {cost.train_flops / 1e9:,.0f} GFLOP"
     floor = f"{cost.launches:,.0f} launches x {LAUNCH * 1e6:g} us"
     test = (
         f"{row.tested:,} tested x {cost.test_flops / 1e9:,.0f} GFLOP" if row.tested else "a test part of unknown size"
     )
     return (
-        f"{cost.hours(device, row.tested):.2f} h an arm and seed = {cost.steps:,} steps of {step} "
-        f"(or {floor}, if more) + {test}, at {rate / 1e12:g} TFLOP/s of {kind} x {EFFICIENCY:g}"
+        f"{cost.hours(device, row.tested):.2f} h an arm and seed = {cost.steps:,} steps of {step} at {rate} "
+        f"(or {floor}, if more) + {test} at {single}"
     )

@@ -19,7 +19,7 @@ from l2sp.errors import UserError
 from l2sp.runs import Run, run_of, source_of
 from l2sp.schema import TrainConfig
 
-__all__ = ["Plan", "Planned", "expand", "load_plan", "plan_names", "reproduction", "sources_of"]
+__all__ = ["Plan", "Planned", "expand", "load_plan", "plan_names", "reproduction", "sources_of", "table3"]
 
 
 @dataclass
@@ -141,6 +141,27 @@ def expand(plans: Sequence[Plan], scale: str, seeds: int, common: Sequence[str] 
                 if known.run.fingerprint != planned.run.fingerprint:
                     raise UserError(f"two points claim {planned.run.path} with different settings: name a study")
     return list(found.values())
+
+
+def table3(scale: str, only: Sequence[str] = (), common: Sequence[str] = ()) -> list[Planned]:
+    """Both arms of the rows of Table 3 at a scale, with seed 0.
+
+    Args:
+        scale: mini, pocket or paper.
+        only: names of experiments; all rows where it is empty.
+        common: as of `expand`.
+
+    Raises:
+        UserError: there is no row at that scale, or none of that name.
+    """
+    planned = expand([load_plan("table3")], scale, 1, common)
+    known = list(dict.fromkeys(item.cfg.experiment for item in planned))
+    if not known:
+        raise UserError(f"scale={scale}: Table 3 has no row at this scale; use mini, pocket or paper")
+    for name in only:
+        if name not in known:
+            raise UserError(f"{name}: no row of Table 3 at scale={scale}; use some of {', '.join(known)}")
+    return [item for item in planned if not only or item.cfg.experiment in only]
 
 
 def _points(plan: Plan, block: Block) -> list[tuple[str, ...]]:

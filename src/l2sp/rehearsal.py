@@ -27,7 +27,7 @@ from l2sp.data.miniature import ensure_world
 from l2sp.errors import UserError
 from l2sp.files import write_atomically
 from l2sp.machine import cores, peak_memory
-from l2sp.plans import Planned, expand, load_plan
+from l2sp.plans import Planned, table3
 from l2sp.report.rehearsal import Rehearsed
 from l2sp.runs import environment, run_of
 from l2sp.schema import TrainConfig
@@ -71,7 +71,7 @@ def rehearse_all(
     Raises:
         UserError: an unknown experiment.
     """
-    planned = _planned(only)
+    planned = table3("paper", only)
     data = _data(artifacts)
     found, failed, started = [], [], time.monotonic()
     for number, item in enumerate(planned, 1):
@@ -88,15 +88,6 @@ def rehearse_all(
         left = (time.monotonic() - started) / number * (len(planned) - number)
         say(f"[{number}/{len(planned)}, {left / 60:.0f} min left] {name}: {found[-1].step_seconds:.1f} s a step")
     return found, failed
-
-
-def _planned(only: Sequence[str]) -> list[Planned]:
-    planned = expand([load_plan("table3")], "paper", 1)
-    known = list(dict.fromkeys(item.cfg.experiment for item in planned))
-    unknown = [name for name in only if name not in known]
-    if unknown:
-        raise UserError(f"{unknown[0]}: no row of Table 3; use some of {', '.join(known)}")
-    return [item for item in planned if not only or item.cfg.experiment in only]
 
 
 def _data(artifacts: Path) -> Path:

@@ -22,7 +22,12 @@ __all__ = ["State", "Status", "inspect", "load"]
 
 _READERS: Mapping[str, Callable[[Release], DataSet]] = {**READERS, **SEGMENTATION_READERS, **VIDEO_READERS}
 
-_WORDS = {"train": "training examples", "test": "test examples"}  # a name of the counts, as a person reads it
+_WORDS = {  # names of the counts, as a person reads them
+    "train": "training examples",
+    "test": "test examples",
+    "height": "pixels of height",
+    "width": "pixels of width",
+}
 
 
 class Status(StrEnum):

@@ -45,7 +45,7 @@ class Rehearsed:
 
 _HEADER = (
     "row", "experiment", "arm", "parameters", "shared", "new", "exempt", "batch", "s a step", "s an item tested",
-    "peak memory, GB", "steps in all", "rate at first, middle, last step", "off closed form",
+    "peak memory, GiB", "steps in all", "rate at first, middle, last step", "off closed form",
 )  # fmt: skip
 
 _CAPTION = (
