@@ -44,6 +44,8 @@ def test_a_subset_is_partial_at_paper_scale_and_enough_at_pocket_scale(tmp_path:
     assert paper.sets["data"].state.message.startswith("3 of 200 classes, 12 of 5,994 training")
     assert paper.lacking == ["data", "weights"] and pocket.lacking == []
     assert paper.tested == 5794 and pocket.tested == 12
+    text = "\n".join(describe_rows([pocket], DEVICES["a100"], 3))
+    assert "partial: 3 of 200 classes" in text and "to do" not in text
 
 
 def test_the_miniature_needs_nothing() -> None:
@@ -58,6 +60,20 @@ def test_disk_counts_archives_twice_and_can_be_what_lacks(tmp_path: Path) -> Non
     packed = sum(archive.size or 0 for archive in found.sets["data"].needed)
     assert packed > 4e9 and found.disk == 2 * packed + 24 * found.cost.parameters
     assert replace(found, free=found.disk - 1).lacking == ["data", "weights", "disk"]
+
+
+def test_how_to_get_data_is_one_command_where_there_are_links(tmp_path: Path) -> None:
+    rows = list(check_rows("paper", tmp_path, ["dstl_cub200", "dstl_aircraft", "dstl_stanford_cars"]))
+    text = "\n".join(describe_rows(rows, DEVICES["a100"], 3))
+    assert f"make data SETS=cub200 DATA='{tmp_path}' fetches it" in text
+    assert "SETS=stanford_cars" not in text and "disk for all of them: 7.8 GB" in text
+
+
+def test_a_device_too_small_is_said(tmp_path: Path) -> None:
+    row = one("paper", tmp_path, "encnet101_pcontext")
+    small = replace(DEVICES["l4"], memory=16)
+    told = ["\n".join(describe_rows([row], device, 1)) for device in (DEVICES["l4"], small)]
+    assert [text.count("it hardly fits") for text in told] == [0, 1]
 
 
 def test_what_was_said_is_not_said_again(tmp_path: Path) -> None:

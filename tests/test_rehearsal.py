@@ -12,10 +12,12 @@ from PIL import Image
 from l2sp.config import PRINTED, compose, override
 from l2sp.data.flow_files import load_flow
 from l2sp.data.miniature import build_world, named_recipe
+from l2sp.data.miniature.clips import ReleaseSceneFlowRecipe
 from l2sp.data.miniature.parts import PARTS
 from l2sp.data.miniature.recipe import Recipe
 from l2sp.describe import describe
 from l2sp.errors import UserError
+from l2sp.fetch.state import load
 from l2sp.rehearsal import closed_form, rehearse, rehearse_all
 from l2sp.report.records import parse_records
 from l2sp.report.rehearsal import Rehearsed, write_rehearsal
@@ -60,6 +62,16 @@ def test_objects_have_the_official_classes_in_every_part() -> None:
 def test_scenes_of_a_release_are_of_all_classes(tmp_path: Path) -> None:
     build_world(tmp_path / "w", named_recipe("release", "scenes"), workers=1)
     assert not list((tmp_path / "w").rglob("classes.txt"))
+
+
+@pytest.mark.parametrize("name", ["monkaa_clean", "monkaa_final", "driving_clean", "driving_final"])
+def test_a_drawn_scene_flow_cannot_pass_for_the_official_one(name: str) -> None:
+    recipe = named_recipe("release_scene_flow", "clips")
+    assert isinstance(recipe, ReleaseSceneFlowRecipe)
+    frames = max(recipe.monkaa_frames, recipe.fast_frames, recipe.slow_frames)
+    data = load(name)
+    assert data.official and data.at_least  # as many scenes as the release has, of the same size, but shorter ones
+    assert 2 * frames * data.official["train_sequences"] < data.at_least["train"]
 
 
 def smoke(tmp_path: Path, *more: str) -> list[str]:

@@ -38,6 +38,10 @@ class DataSet:
         """Whether it is the official release."""
         return self.state.status is Status.COMPLETE
 
+    def ready(self, official: bool) -> bool:
+        """Whether a run can be made on it that needs the official release, or (else) anything that can be read."""
+        return self.whole if official else bool(self.state.found)
+
     @property
     def needed(self) -> tuple[Archive, ...]:
         """The archives that must be fetched: what lacks; all, where what is there is not the release."""
@@ -58,7 +62,7 @@ class Checked:
     def lacking(self) -> list[str]:
         """What keeps the row from starting: some of data, weights, disk."""
         official = self.cfg.scale.require_official
-        data = all(one.whole if official else bool(one.state.found) for one in self.sets.values())
+        data = all(one.ready(official) for one in self.sets.values())
         weights = all(start.ready for start in self.starts)
         return [
             name for name, well in (("data", data), ("weights", weights), ("disk", self.disk < self.free)) if not well
@@ -75,7 +79,8 @@ class Checked:
         """Items of the test part that the run is for: the official release's, or those found; 0 where nobody knows."""
         found = self.sets["data"].state.found if "data" in self.sets else {}
         official = self.cfg.data.official or {}
-        return (official if self.cfg.scale.require_official else found).get("test", 0)
+        known = {**(self.cfg.data.at_least or {}), **official}
+        return (known if self.cfg.scale.require_official else found).get("test", 0)
 
 
 def check_rows(scale: str, data: Path, only: Sequence[str] = ()) -> Iterator[Checked]:
@@ -134,24 +139,39 @@ def describe_rows(rows: Sequence[Checked], device: Device, seeds: int) -> Iterat
                 label = ""
         total += row.cost.hours(device, row.tested)
     ready = sum(not row.lacking for row in rows)
+    yield _all_disk(rows)
     yield (
         f"{ready} of {len(rows)} rows can start; both arms with {seeds} seeds would take about "
         f"{2 * seeds * total:.1f} hours of {device.name}, without testing parts of unknown size and the training parts"
     )
 
 
+def _all_disk(rows: Sequence[Checked]) -> str:
+    """What all rows need together, where some share their data: by the row it would be counted again."""
+    archives = {archive.file: archive for row in rows for one in row.sets.values() for archive in one.needed}
+    needed = sum(2 * (archive.size or 0) for archive in archives.values())
+    unknown = sum(archive.size is None for archive in archives.values())
+    more = f", and {unknown} archives whose size is not published" if unknown else ""
+    return f"disk for all of them: {needed / 1e9:.1f} GB for what must be fetched{more}"
+
+
 def _facts(row: Checked, device: Device) -> Iterator[tuple[str, list[str]]]:
-    yield "data", [line for one in row.sets.values() for line in _of_set(one)] or ["drawn here, by the first run"]
+    official = row.cfg.scale.require_official
+    of_sets = [line for one in row.sets.values() for line in _of_set(one, official)]
+    yield "data", of_sets or ["drawn here, by the first run"]
     yield "weights", [line for start in row.starts for line in _of_start(start)]
     yield "disk", [_disk(row)]
-    yield "memory", [_memory(row.cost, device)]
+    yield "memory", list(_memory(row.cost, device))
     yield "time", [_time(row, device)]
 
 
-def _of_set(one: DataSet) -> Iterator[str]:
+def _of_set(one: DataSet, official: bool) -> Iterator[str]:
     yield f"{one.config.reader}: {one.state.status}: {one.state.message}"
-    if not one.whole:
-        yield f"{_TO_DO}{one.config.remedy}"
+    if one.ready(official):
+        return
+    linked = one.source is not None and any(archive.mirrors for archive in one.source.archives)
+    command = f"make data SETS={one.source.name} DATA='{one.root}'" if one.source and linked else ""
+    yield _TO_DO + (f"{command} fetches it; or {one.config.remedy}" if command else one.config.remedy)
 
 
 def _disk(row: Checked) -> str:
@@ -168,10 +188,12 @@ def _of_start(start: StartState) -> Iterator[str]:
         yield f"{_TO_DO}{start.remedy}"
 
 
-def _memory(cost: Cost, device: Device) -> str:
+def _memory(cost: Cost, device: Device) -> Iterator[str]:
     weights = f"{cost.parameters / 1e6:.1f} million parameters x 16 bytes (weight, gradient, momentum, w0)"
     items = f"{cost.batch} items x {cost.item_bytes / 1e6:.0f} MB of activations"
-    return f"{cost.memory:.1f} GB = {weights} + {items} + 1 GB; {device.name} has {device.memory:g} GB"
+    yield f"{cost.memory:.1f} GB = {weights} + {items} + 1 GB; {device.name} has {device.memory:g} GB"
+    if cost.memory > device.memory:
+        yield f"{_TO_DO}it hardly fits: take a device with more memory (the batch size is the protocol's)"
 
 
 def _time(row: Checked, device: Device) -> str:

@@ -97,7 +97,8 @@ def _data(artifacts: Path) -> Path:
     for name, part in _WORLDS:
         for folder in ensure_world(artifacts, name, part).iterdir():
             link = root / folder.name
-            if folder.is_dir() and not link.is_symlink():
+            if folder.is_dir():
+                link.unlink(missing_ok=True)  # it may lead to a world of earlier code
                 link.symlink_to(folder.resolve(), target_is_directory=True)
     return root
 

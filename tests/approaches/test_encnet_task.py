@@ -134,7 +134,7 @@ def test_training_from_scratch_has_no_start(encnet: Any, world: Path) -> None:
 
 
 def test_missing_data_ends_in_one_line(encnet: Any, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"no folder pascal_context or VOCdevkit/VOC2010; get VOCtrainval"):
+    with pytest.raises(UserError, match=r"no folder VOCdevkit/VOC2010 or pascal_context; get VOCtrainval"):
         EncNetTask(encnet(*NO_START), tmp_path, {}, torch.device("cpu"))
 
 
@@ -194,7 +194,7 @@ def test_paper_scale_is_the_protocol() -> None:
 
 def test_paper_scale_refuses_a_subset(world: Path) -> None:
     cfg = compose(["experiment=encnet50_pcontext", "scale=paper", "reg=l2", "weights.source=none"])
-    with pytest.raises(UserError, match=r"4998.*needs the official release"):
+    with pytest.raises(UserError, match=r"4,998.*needs the official release"):
         EncNetTask(cfg, world, {}, torch.device("cpu"))
 
 

@@ -296,8 +296,10 @@ def test_digest_knows_parts_and_sequences_and_which_file_is_which(tmp_path: Path
 def test_counts_are_compared_with_the_official_ones(tmp_path: Path) -> None:
     data = load("davis2016", tiny_videos.write("davis2016", tmp_path))
     difference = check_counts(data, OFFICIAL["davis2016"])
-    assert difference and "5 train (official 2079)" in difference and "2 train_sequences (official 30)" in difference
+    assert difference and "5 train (official 2,079)" in difference and "2 train_sequences (official 30)" in difference
     assert check_counts(data, data.counts) is None
+    line = check_counts(data, {}, {"train": data.counts["train"] + 1, "test": 1})
+    assert line and line.endswith(f"{data.counts['train']} train (official {data.counts['train'] + 1} or more)")
 
 
 def test_pairs_have_equal_lengths() -> None:

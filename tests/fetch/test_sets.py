@@ -107,6 +107,42 @@ def test_a_set_of_another_name_does_not_keep_the_official_one_away(tiny: Release
     assert fetch(entry, tiny.root, WISHES).folder == tiny.root / "CUB_200_2011"
 
 
+@pytest.mark.parametrize(
+    ("name", "alias", "lack", "archive"),
+    [
+        ("driving_clean", "Driving", "optical_flow", "/driving__optical_flow.tar.bz2"),
+        ("pascal_context", "pascal_context", "trainval", "/pascal-context-trainval.tar.gz"),
+        ("flowers102", "flowers102", "setid.mat", "/setid.mat"),
+    ],
+)
+def test_a_set_under_its_other_name_is_completed_where_it_lies(
+    name: str, alias: str, lack: str, archive: str, tiny: Release
+) -> None:
+    (entry,) = tiny.publish(name)
+    tiny_releases.write(name, tiny.root).rename(tiny.root / alias)
+    gone = tiny.root / alias / lack
+    shutil.rmtree(gone) if gone.is_dir() else gone.unlink()
+    state = fetch(entry, tiny.root, WISHES)
+    assert state.status is Status.COMPLETE and state.folder == tiny.root / alias
+    assert asked(tiny.site) == [archive]
+
+
+def test_what_was_unpacked_is_moved_to_another_disk(tiny: Release, monkeypatch: pytest.MonkeyPatch) -> None:
+    (entry,) = tiny.publish("driving_clean")
+    shutil.rmtree(tiny_releases.write("driving_clean", tiny.root) / "optical_flow")
+    rename, refused = Path.rename, []
+
+    def over_disks(self: Path, target: Path) -> Path:
+        if Path(target) == tiny.root / "driving" / "optical_flow" and "whole" in self.parts:
+            refused.append(self)
+            raise OSError(errno.EXDEV, "other disk")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", over_disks)
+    assert fetch(entry, tiny.root, WISHES).status is Status.COMPLETE and len(refused) == 1
+    assert {path.name for path in (tiny.root / "driving").iterdir()} == {"frames_cleanpass", "optical_flow"}
+
+
 def test_what_is_got_by_hand_says_so_and_is_unpacked_from_the_downloads(tiny: Release) -> None:
     (entry,) = tiny.publish("nabirds")
     with pytest.raises(UserError, match=r"nabirds is missing .* by hand: register at"):

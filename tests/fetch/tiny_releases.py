@@ -110,7 +110,8 @@ class Release:
         found = state.inspect(state.load(name), self.source / name, ()).found
         path = self.configs / "data" / f"{name}.yaml"
         content = yaml.safe_load(path.read_text())
-        content["official"] = {key: found[key] for key in content["official"]}
+        for numbers in ("official", "at_least"):
+            content[numbers] = {key: found[key] for key in content[numbers] or ()}
         path.write_text(yaml.safe_dump(content))
 
 

@@ -28,8 +28,8 @@ def read_release(
     """
     root = find_root(data_root, data.folders, data.remedy)
     found = read(data.reader, root, data.remedy)
-    if data.official is not None and scale.world is None:
-        difference = check_counts(found, data.official)
+    if scale.world is None:
+        difference = check_counts(found, data.official or {}, data.at_least or {})
         if difference and scale.require_official:
             raise UserError(f"{difference}; scale={scale.name} needs the official release: {data.remedy}")
         if difference:

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from types import MappingProxyType
 from typing import Protocol
 
 from l2sp.data.release import Release
@@ -19,8 +20,8 @@ from l2sp.data.seeding import permutation
 from l2sp.errors import UserError
 
 __all__ = [
-    "Classification", "DataSet", "Split", "assemble", "check_counts", "check_listed", "combined", "digest", "divide",
-    "hold_out",
+    "Classification", "DataSet", "Split", "assemble", "check_counts", "check_listed", "combined", "differences",
+    "digest", "divide", "hold_out",
 ]  # fmt: skip
 
 logger = logging.getLogger(__name__)
@@ -159,19 +160,27 @@ def digest(data: DataSet, root: Path) -> str:
     return hashlib.sha256("\n".join(sorted(data.facts(root))).encode()).hexdigest()
 
 
-def check_counts(found: DataSet, official: Mapping[str, int]) -> str | None:
-    """Compare with the official numbers, by the names of `found.counts` (docs: protocol 3.5, 1.6).
+def check_counts(
+    found: DataSet, official: Mapping[str, int], at_least: Mapping[str, int] = MappingProxyType({})
+) -> str | None:
+    """Compare with the official numbers and bounds, by the names of `found.counts` (docs: protocol 3.5, 1.6).
 
     Returns a line that says how `found` differs (a subset is fine, but must not pass for the whole), or None.
     Raises UserError for a name that `found` does not count.
     """
     counts = found.counts
-    unknown = sorted(set(official) - set(counts))
+    unknown = sorted({*official, *at_least} - set(counts))
     if unknown:
         raise UserError(f"data.official: {found.name} counts {', '.join(counts)}, not {', '.join(unknown)}")
-    wrong = [key for key, number in official.items() if counts[key] != number]
-    differing = [f"{counts[key]} {key} (official {official[key]})" for key in wrong]
+    wrong = differences(counts, official, at_least)
+    differing = [f"{counts[key]:,} {key} (official {told})" for key, told in wrong.items()]
     return f"{found.name} is not the official release: {', '.join(differing)}" if differing else None
+
+
+def differences(counts: Mapping[str, int], official: Mapping[str, int], at_least: Mapping[str, int]) -> dict[str, str]:
+    """By name the official numbers and bounds, as a person reads them, that `counts` does not agree with."""
+    wrong = {key: f"{number:,}" for key, number in official.items() if counts[key] != number}
+    return wrong | {key: f"{number:,} or more" for key, number in at_least.items() if counts[key] < number}
 
 
 def combined(digests: Sequence[str]) -> str:

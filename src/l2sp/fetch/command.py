@@ -69,7 +69,7 @@ def report(states: Mapping[str, State], root: Path) -> str:
     """A table of data sets by their names in the registry, and the steps to get those that are not complete."""
     entries = [OFFICIAL[name] for name in states]
     rows = [
-        (entry.name, state.status, state.message, _size(entry, state, root), root / entry.folder)
+        (entry.name, state.status, state.message, _size(entry, state, root), root / entry.settled(root).folder)
         for entry, state in zip(entries, states.values(), strict=True)
     ]
     table = tabulate(rows, headers=("data set", "state", "what there is", "to download", "belongs into"))
@@ -94,10 +94,11 @@ def _steps(wanting: Sequence[OfficialSet], root: Path) -> Iterator[str]:
         yield f"\nto fetch: python scripts/prepare_data.py {' '.join(e.name for e in linked)} --data '{root}'"
         yield f"  archives that are put into {root / DOWNLOADS} by hand are used, not fetched"
         yield from (
-            f"  {entry.name}: what lies in {root / entry.folder} has to be moved away first"
+            f"  {entry.name}: what lies in {root / entry.settled(root).folder} has to be moved away first"
             for entry in linked
             if not lacking(entry, root)
         )
     for entry in wanting:
         if entry.manual:
             yield "\n".join([f"\nby hand, {entry.name}:", *(f"  - {step}" for step in entry.manual)])
+            yield f"  - so that there is in {root / entry.folder}: {', '.join(entry.tree)}"

@@ -36,7 +36,7 @@ class Unreachable(UserError):
 
 @dataclass(frozen=True)
 class Patience:
-    """`timeout`: seconds to wait for a byte; `tries`: attempts in a row, >= 1, that add nothing; `pause`: seconds."""
+    """`timeout`: seconds to wait for a byte, for the first answer 10 at most; `tries`: attempts in a row, >= 1, that add nothing; `pause`: seconds."""
 
     timeout: float
     tries: int
@@ -165,7 +165,7 @@ def _attempt(archive: Archive, url: str, part: _Part, timeout: float) -> None:
     if have:
         headers |= {"Range": f"bytes={have}-"} | ({"If-Range": validator} if validator else {})
     try:
-        with requests.get(url, headers=headers, stream=True, timeout=timeout) as answer:
+        with requests.get(url, headers=headers, stream=True, timeout=(min(10, timeout), timeout)) as answer:
             _receive(archive, url, part, answer)
     except (requests.ConnectionError, requests.Timeout) as error:
         raise _Failed(_cause(error), False, True) from None

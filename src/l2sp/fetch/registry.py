@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
 from types import MappingProxyType
 
 from l2sp.errors import UserError
@@ -35,6 +36,7 @@ class Archive:
 class OfficialSet:
     """A data set as released; `name` is its YAML's in `configs/data/`, `folder` one of the folders named there.
 
+    `aliases`: other folders named there in which the same layout may lie already; what lacks is then added to it.
     `archives`: an earlier one's places are never inside a later one's. `manual`: what a person has to do, where
     there is no archive to fetch, or where the links have died. `tree`: what lies below `folder` when it is whole.
     """
@@ -44,6 +46,20 @@ class OfficialSet:
     archives: tuple[Archive, ...]
     manual: tuple[str, ...]
     tree: tuple[str, ...]
+    aliases: tuple[str, ...] = ()
+
+    def settled(self, root: Path) -> OfficialSet:
+        """This set with the folder and the places that it has in `root`: an alias where there is no other folder."""
+        home = next((name for name in (self.folder, *self.aliases) if (root / name).is_dir()), self.folder)
+        archives = (
+            replace(a, places=tuple((inside, _moved(place, self.folder, home)) for inside, place in a.places))
+            for a in self.archives
+        )
+        return replace(self, folder=home, archives=tuple(archives))
+
+
+def _moved(place: str, folder: str, home: str) -> str:
+    return (PurePosixPath(home) / PurePosixPath(place).relative_to(folder)).as_posix()
 
 
 _CALTECH = ("images", "images.txt", "image_class_labels.txt", "train_test_split.txt", "classes.txt")
@@ -72,7 +88,7 @@ def _scene_flow(half: str, finish: str) -> OfficialSet:
         f"only if the links are dead: {_FREIBURG}resources/datasets/SceneFlowDatasets.en.html has torrents too; put "
         f"{' and '.join(archive.file for archive in archives)} into the folder of downloads",
     )
-    return OfficialSet(f"{half}_{finish}", folder, archives, manual, tuple(parts))
+    return OfficialSet(f"{half}_{finish}", folder, archives, manual, tuple(parts), (title,))
 
 
 _SETS = (
@@ -101,6 +117,7 @@ _SETS = (
         ),
         (),
         ("jpg", "imagelabels.mat", "setid.mat"),
+        ("flowers102",),
     ),
     OfficialSet(
         "stanford_cars",
@@ -188,6 +205,7 @@ _SETS = (
         ),
         (),
         ("JPEGImages", "ImageSets/Main/train.txt", "ImageSets/Main/val.txt", "trainval"),
+        ("pascal_context",),
     ),
     OfficialSet(
         "camvid",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import shutil
 from collections.abc import Sequence
@@ -38,10 +39,9 @@ def state_of(entry: OfficialSet, root: Path) -> State:
 
 
 def lacking(entry: OfficialSet, root: Path) -> tuple[Archive, ...]:
-    """The archives of which something is not in its place yet."""
-    return tuple(
-        archive for archive in entry.archives if not all((root / place).exists() for _, place in archive.places)
-    )
+    """The archives of which something is not in its place in `root` yet, with the places that it has there."""
+    archives = entry.settled(root).archives
+    return tuple(archive for archive in archives if not all((root / place).exists() for _, place in archive.places))
 
 
 def fetch(entry: OfficialSet, root: Path, wishes: Wishes) -> State:
@@ -137,6 +137,29 @@ def _merge(source: Path, target: Path) -> None:
     for path in sorted(source.iterdir()):
         place = target / path.name
         if not place.exists():
-            path.rename(place)
+            _move(path, place)
         elif path.is_dir() and place.is_dir():
             _merge(path, place)
+
+
+def _move(path: Path, place: Path) -> None:
+    """Move in one step; over disks (a linked folder) by a copy beside the place first."""
+    try:
+        path.rename(place)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        copy = place.with_name(f".{place.name}.part")
+        _remove(copy)  # of a process that was killed
+        try:
+            shutil.copytree(path, copy) if path.is_dir() else shutil.copy2(path, copy)
+            copy.rename(place)
+        finally:
+            _remove(copy)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)

@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 
 from l2sp.config import CONFIGS
 from l2sp.data.classification import READERS
-from l2sp.data.labelled import DataSet, check_counts
+from l2sp.data.labelled import DataSet, check_counts, differences
 from l2sp.data.release import Release
 from l2sp.data.segmentation import SEGMENTATION_READERS
 from l2sp.data.video import VIDEO_READERS
@@ -73,7 +73,7 @@ def inspect(data: DataConfig, root: Path, tree: Sequence[str]) -> State:
     Raises:
         UserError: `data.official` counts what the reader does not.
     """
-    official = dict(data.official or {})
+    official, at_least = dict(data.official or {}), dict(data.at_least or {})
     folder = next((root / name for name in data.folders if (root / name).is_dir()), None)
     if folder is None:
         return State(Status.MISSING, None, {}, official, f"no folder {' or '.join(data.folders)} in {root}")
@@ -84,16 +84,17 @@ def inspect(data: DataConfig, root: Path, tree: Sequence[str]) -> State:
         if lacking:
             return State(Status.PARTIAL, folder, {}, official, f"{folder} lacks {', '.join(lacking)}")
         return State(Status.DAMAGED, folder, {}, official, str(error))
-    if check_counts(found, official) is None:
-        return State(Status.COMPLETE, folder, found.counts, official, _listed(found.counts, found.counts))
-    differing = {key: number for key, number in official.items() if found.counts[key] != number}
-    return State(Status.PARTIAL, folder, found.counts, official, _listed(found.counts, differing))
+    if check_counts(found, official, at_least) is None:
+        told = dict.fromkeys((*official, *at_least), "")
+        return State(Status.COMPLETE, folder, found.counts, official, _listed(found.counts, told))
+    wrong = differences(found.counts, official, at_least)
+    return State(Status.PARTIAL, folder, found.counts, official, _listed(found.counts, wrong))
 
 
-def _listed(found: Mapping[str, int], official: Mapping[str, int]) -> str:
-    """Say e.g. "80 of 200 classes", or "200 classes" where they agree."""
-    words = {key: _WORDS.get(key, key.replace("train_", "training ").replace("_", " ")) for key in official}
+def _listed(found: Mapping[str, int], wanted: Mapping[str, str]) -> str:
+    """Say e.g. "80 of 200 classes", or "200 classes" where nothing else is wanted."""
+    words = {key: _WORDS.get(key, key.replace("train_", "training ").replace("_", " ")) for key in wanted}
     return ", ".join(
-        f"{found[key]:,} {words[key]}" if found[key] == number else f"{found[key]:,} of {number:,} {words[key]}"
-        for key, number in official.items()
+        f"{found[key]:,} of {number} {words[key]}" if number else f"{found[key]:,} {words[key]}"
+        for key, number in wanted.items()
     )
