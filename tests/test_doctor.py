@@ -44,6 +44,9 @@ def test_a_subset_is_partial_at_paper_scale_and_enough_at_pocket_scale(tmp_path:
     assert paper.sets["data"].state.message.startswith("3 of 200 classes, 12 of 5,994 training")
     assert paper.lacking == ["data", "weights"] and pocket.lacking == []
     assert paper.tested == 5794 and pocket.tested == 12
+    assert f"move {tmp_path / 'd' / 'CUB_200_2011'} away, then make data SETS=cub200" in "\n".join(
+        describe_rows([paper], DEVICES["a100"], 3)
+    )
     text = "\n".join(describe_rows([pocket], DEVICES["a100"], 3))
     assert "partial: 3 of 200 classes" in text and "to do" not in text
 

@@ -171,6 +171,8 @@ def _of_set(one: DataSet, official: bool) -> Iterator[str]:
         return
     linked = one.source is not None and any(archive.mirrors for archive in one.source.archives)
     command = f"make data SETS={one.source.name} DATA='{one.root}'" if one.source and linked else ""
+    if one.source and one.state.folder and not lacking(one.source, one.root):
+        command = command and f"move {one.state.folder} away, then {command}"
     yield _TO_DO + (f"{command} fetches it; or {one.config.remedy}" if command else one.config.remedy)
 
 

@@ -36,7 +36,8 @@ class Unreachable(UserError):
 
 @dataclass(frozen=True)
 class Patience:
-    """`timeout`: seconds to wait for a byte, for the first answer 10 at most; `tries`: attempts in a row, >= 1, that add nothing; `pause`: seconds."""
+    """`timeout`: seconds to wait for a byte, for a host at all 10 at most; `tries`: attempts in a row, >= 1, that add
+    nothing; `pause`: seconds."""
 
     timeout: float
     tries: int
