@@ -92,6 +92,9 @@ def test_a_truncated_file_is_noticed_without_a_checksum(data: Path) -> None:
     truncated(data / FILE)
     found = state(config(data), data)
     assert not found.ready and "damaged or not a weight file" in found.found
+    with pytest.raises(UserError, match="damaged or not a weight file"):
+        train(config(data))
+    assert not list(data.rglob("metrics.jsonl"))
 
 
 def sha256(path: Path) -> str:
