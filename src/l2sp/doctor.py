@@ -169,11 +169,11 @@ def _of_set(one: DataSet, official: bool) -> Iterator[str]:
     yield f"{one.config.reader}: {one.state.status}: {one.state.message}"
     if one.ready(official):
         return
-    linked = one.source is not None and any(archive.mirrors for archive in one.source.archives)
-    command = f"make data SETS={one.source.name} DATA='{one.root}'" if one.source and linked else ""
-    if one.source and one.state.folder and not lacking(one.source, one.root):
-        command = command and f"move {one.state.folder} away, then {command}"
-    yield _TO_DO + (f"{command} fetches it; or {one.config.remedy}" if command else one.config.remedy)
+    todo = one.config.remedy
+    if one.source and one.source.linked:
+        away = f"move {one.state.folder} away, then " if one.state.folder and not lacking(one.source, one.root) else ""
+        todo = f"{away}make data SETS={one.source.name} DATA='{one.root}' fetches it; or {todo}"
+    yield f"{_TO_DO}{todo}"
 
 
 def _disk(row: Checked) -> str:

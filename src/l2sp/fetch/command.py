@@ -89,7 +89,7 @@ def _size(entry: OfficialSet, state: State, root: Path) -> str:
 
 def _steps(wanting: Sequence[OfficialSet], root: Path) -> Iterator[str]:
     """How to get the sets that are not complete: a command for those with links, then what a person has to do."""
-    linked = [entry for entry in wanting if any(archive.mirrors for archive in entry.archives)]
+    linked = [entry for entry in wanting if entry.linked]
     if linked:
         yield f"\nto fetch: python scripts/prepare_data.py {' '.join(e.name for e in linked)} --data '{root}'"
         yield f"  archives that are put into {root / DOWNLOADS} by hand are used, not fetched"

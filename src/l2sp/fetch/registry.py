@@ -48,6 +48,11 @@ class OfficialSet:
     tree: tuple[str, ...]
     aliases: tuple[str, ...] = ()
 
+    @property
+    def linked(self) -> bool:
+        """Whether some of it can be fetched."""
+        return any(archive.mirrors for archive in self.archives)
+
     def settled(self, root: Path) -> OfficialSet:
         """This set with the folder and the places that it has in `root`: an alias where there is no other folder."""
         home = next((name for name in (self.folder, *self.aliases) if (root / name).is_dir()), self.folder)

@@ -84,11 +84,10 @@ def inspect(data: DataConfig, root: Path, tree: Sequence[str]) -> State:
         if lacking:
             return State(Status.PARTIAL, folder, {}, official, f"{folder} lacks {', '.join(lacking)}")
         return State(Status.DAMAGED, folder, {}, official, str(error))
-    if check_counts(found, official, at_least) is None:
-        told = dict.fromkeys((*official, *at_least), "")
-        return State(Status.COMPLETE, folder, found.counts, official, _listed(found.counts, told))
-    wrong = differences(found.counts, official, at_least)
-    return State(Status.PARTIAL, folder, found.counts, official, _listed(found.counts, wrong))
+    status = Status.PARTIAL if check_counts(found, official, at_least) else Status.COMPLETE
+    counts = found.counts
+    wanted = differences(counts, official, at_least) or dict.fromkeys(counts, "")
+    return State(status, folder, counts, official, _listed(counts, wanted))
 
 
 def _listed(found: Mapping[str, int], wanted: Mapping[str, str]) -> str:
