@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import time
 from collections import Counter
+from copy import deepcopy
 from pathlib import Path
 
 import pytest
@@ -82,19 +84,22 @@ def smoke(tmp_path: Path, *more: str) -> list[str]:
 
 def test_a_run_is_rehearsed_as_published(tmp_path: Path) -> None:
     cfg = compose(smoke(tmp_path, "reg=l2_sp", "optim.schedule.kind=staircase"))
-    found = rehearse(cfg, PAPER["dstl_cub200"])
+    before = deepcopy(cfg)
+    found = rehearse(cfg, PAPER["dstl_cub200"], time.time())
     assert (found.steps, found.row, found.arm) == (2790, 7, "l2_sp")
     assert found.parameters == found.shared + found.new + found.exempt and found.shared > found.new
     assert (found.rate_middle, found.rate_last) == (pytest.approx(1e-3), pytest.approx(1e-4))
     assert found.rate_first == cfg.optim.lr and found.rate_error == pytest.approx(cfg.optim.lr / 0.01 - 1)
+    assert found.step_seconds + found.evaluate_seconds < found.run_seconds < 600 and found.disk_mb >= 1
     assert len(list((tmp_path / "data" / "weights").glob("stand_in_*.safetensors"))) == 1
+    assert not list((tmp_path / "results").rglob("checkpoint*")) and cfg == before  # nothing large is left behind
 
 
 def test_what_is_not_resumed_as_saved_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cfg = compose(smoke(tmp_path, "reg=l2"))
     monkeypatch.setattr("l2sp.rehearsal.checkpoint.restore", lambda *_: 0)
     with pytest.raises(UserError, match="not what was saved"):
-        rehearse(cfg, PAPER["dstl_cub200"])
+        rehearse(cfg, PAPER["dstl_cub200"], time.time())
 
 
 def test_rates_by_the_papers_numbers() -> None:
@@ -123,6 +128,7 @@ def test_the_committed_table_is_whole_and_within_bounds(tmp_path: Path) -> None:
     arms = Counter((item.row, item.arm) for item in found)
     assert set(arms) == {(row, arm) for row in range(1, 13) for arm in ("l2", "l2_sp")} and set(arms.values()) == {1}
     assert all(item.rate_error < 1e-9 and item.peak_memory_mb * 2**20 < 20e9 for item in found)
+    assert sum(item.run_seconds for item in found) < 40 * 60 and max(item.disk_mb for item in found) * 2**20 < 20e9
     write_rehearsal(tmp_path, found)
     for name in ("rehearsal.csv", "rehearsal.md"):
         assert (tmp_path / "paper" / name).read_bytes() == (PRINTED / name).read_bytes()

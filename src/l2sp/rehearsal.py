@@ -14,6 +14,7 @@ import multiprocessing as mp
 import shutil
 import time
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,7 @@ from l2sp.files import write_atomically
 from l2sp.machine import cores, peak_memory
 from l2sp.plans import Planned, table3
 from l2sp.report.rehearsal import Rehearsed
-from l2sp.runs import environment, run_of
+from l2sp.runs import Run, environment, run_of
 from l2sp.schema import TrainConfig
 from l2sp.training import checkpoint
 from l2sp.training.fit import fit, total_steps
@@ -45,8 +46,8 @@ _WORLDS = (
     ("release_scene_flow", "clips"),
 )
 
-_COMMON = ("scale.require_official=false", "optim.bf16=false", "runtime.device=cpu", "runtime.workers=0")
-"""Few files stand for the release; processors have no fast bfloat16."""
+_COMMON = ("scale.require_official=false", "runtime.device=cpu", "runtime.workers=0")
+"""Few files stand for the release. The precision stays the published one, though few processors are fast in it."""
 
 _OWN = {
     "encnet": ("optim.batch_size=4",),  # what each of the paper's four GPUs had; all 16 need more than 20 GB
@@ -111,7 +112,7 @@ def _overrides(item: Planned, data: Path, artifacts: Path) -> tuple[str, ...]:
 
 def _in_process(overrides: tuple[str, ...], published: tuple[str, ...], file: Path) -> None:
     """Rehearses in a new process, whose peak of memory is then the run's."""
-    process = mp.get_context("spawn").Process(target=_work, args=(overrides, published, file))
+    process = mp.get_context("spawn").Process(target=_work, args=(overrides, published, file, time.time()))
     process.start()
     try:
         process.join()
@@ -119,12 +120,12 @@ def _in_process(overrides: tuple[str, ...], published: tuple[str, ...], file: Pa
         process.kill()
 
 
-def _work(overrides: tuple[str, ...], published: tuple[str, ...], file: Path) -> None:
+def _work(overrides: tuple[str, ...], published: tuple[str, ...], file: Path, began: float) -> None:
     from l2sp.cli import one_line_errors
 
     with one_line_errors():
         logging.disable(logging.WARNING)  # that the files are few and the weights random is known
-        found = rehearse(compose(overrides), compose(published))
+        found = rehearse(compose(overrides), compose(published), began)
         content = {**dataclasses.asdict(found), "code": _code()}
         write_atomically(file, json.dumps(content, indent=1) + "\n")
 
@@ -148,17 +149,18 @@ def _load(file: Path) -> Rehearsed:
     return Rehearsed(**content)
 
 
-def rehearse(cfg: TrainConfig, published: TrainConfig) -> Rehearsed:
+def rehearse(cfg: TrainConfig, published: TrainConfig, began: float) -> Rehearsed:
     """Rehearses one run.
 
     Args:
-        cfg: what can be run here: with data at hand, without weights.
+        cfg: what can be run here: with data at hand; its weights are replaced by stand-ins.
         published: the run that it stands for, whose schedule it follows.
+        began: when the rehearsal's process was started, in seconds since the epoch.
 
     Raises:
         UserError: something does not fit, or what was resumed is not what was saved.
     """
-    files = _stand_ins(cfg)
+    cfg, files = _with_stand_ins(cfg)
     torch.set_num_threads(cores())
     run = run_of(cfg)
     shutil.rmtree(run.path, ignore_errors=True)
@@ -177,12 +179,14 @@ def rehearse(cfg: TrainConfig, published: TrainConfig) -> Rehearsed:
     started = time.monotonic()
     approach.evaluate(cfg.evaluate.split, limit=1)
     seconds = time.monotonic() - started
-    return _found(published, cfg, regularised, _logged(run.path), seconds, per_epoch)
+    found = _found(published, cfg, regularised, run, per_epoch, seconds, began)
+    shutil.rmtree(run.path)  # its checkpoint is of no use to anyone
+    return found
 
 
-def _stand_ins(cfg: TrainConfig) -> dict[str, Path]:
-    """Files of starting weights of the published shapes with random values; written once; the run takes them."""
-    files = {}
+def _with_stand_ins(cfg: TrainConfig) -> tuple[TrainConfig, dict[str, Path]]:
+    """The run with starting weights of the published shapes and random values, and their files; written once."""
+    cfg, files = deepcopy(cfg), {}
     for key, module in outline(cfg).starts.items():
         tensors = module.state_dict()
         shapes = {name: list(tensor.shape) for name, tensor in tensors.items()}
@@ -192,7 +196,11 @@ def _stand_ins(cfg: TrainConfig) -> dict[str, Path]:
             save_weights(files[key], tensors, {"source": "random values, for a rehearsal"})
         start = starts_of(cfg)[key]
         start.source, start.file, start.sha256 = "file", name, None
-    return files
+    return cfg, files
+
+
+def _disk_mb(folder: Path) -> int:
+    return round(sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 2**20)
 
 
 def _digest(model: torch.nn.Module, regularised: Regularised) -> str:
@@ -211,11 +219,13 @@ def _found(
     published: TrainConfig,
     cfg: TrainConfig,
     regularised: Regularised,
-    logged: list[dict[str, Any]],
-    evaluate_seconds: float,
+    run: Run,
     per_epoch: int,
+    evaluate_seconds: float,
+    began: float,
 ) -> Rehearsed:
     assert published.row is not None
+    logged = _logged(run.path)
     steps = total_steps(published.optim, per_epoch)
     places = (0, steps // 2, steps - 1)
     rates = [published.optim.lr * lr_factor(published.optim.schedule, t, steps, per_epoch) for t in places]
@@ -232,7 +242,9 @@ def _found(
         steps=steps,
         step_seconds=logged[1]["seconds"],
         evaluate_seconds=round(evaluate_seconds, 2),
+        run_seconds=round(time.time() - began, 1),
         peak_memory_mb=round(peak_memory() / 2**20),
+        disk_mb=_disk_mb(run.path),
         rate_first=rates[0],
         rate_middle=rates[1],
         rate_last=rates[2],

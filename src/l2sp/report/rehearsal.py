@@ -17,7 +17,8 @@ __all__ = ["Rehearsed", "write_rehearsal"]
 class Rehearsed:
     """What the rehearsal of a run found: numbers of scalars, seconds, the peak of the process's memory in MiB.
 
-    `row`: of Table 3. `batch`: items a step here; `steps`: of the whole published training. `rate_first`,
+    `row`: of Table 3. `batch`: items a step here; `steps`: of the whole published training. `run_seconds`: of the whole
+    process, from its start; `disk_mb`: the run's folder with its checkpoint, in MiB. `rate_first`,
     `rate_middle`, `rate_last`: the schedule's learning rate at the first step (as the optimiser had it), the middle and
     the last one; `rate_error`: the largest relative difference from the closed form.
     """
@@ -33,7 +34,9 @@ class Rehearsed:
     steps: int
     step_seconds: float
     evaluate_seconds: float
+    run_seconds: float
     peak_memory_mb: int
+    disk_mb: int
     rate_first: float
     rate_middle: float
     rate_last: float
@@ -45,17 +48,18 @@ class Rehearsed:
 
 _HEADER = (
     "row", "experiment", "arm", "parameters", "shared", "new", "exempt", "batch", "s a step", "s an item tested",
-    "peak memory, GiB", "steps in all", "rate at first, middle, last step", "off closed form",
+    "s in all", "peak memory, GiB", "disk, GiB", "steps in all", "rate at first, middle, last step", "off closed form",
 )  # fmt: skip
 
 _CAPTION = (
-    "Both arms of every row of Table 3 at paper scale, each in a process of its own, with files in the official layout "
-    "and resolution that the miniature draws and with weights of the published shapes and random values. Each run made "
-    "two steps of its published schedule, with a checkpoint after the first from which everything was built anew (bit "
-    "for bit what had been saved, or the run would not be here), and tested one item by the full protocol. Single "
-    "precision; EncNet with the 4 crops of one of the paper's four GPUs; SegFlow's phases take turns after every step, "
-    "so that each is seen. Seconds are of the second step, with its data; shared weights are pulled to w0 or decay "
-    "with alpha, new ones decay with beta, exempt parameters are left alone."
+    "Both arms of every row of Table 3 at paper scale, each in a process of its own, with files in the official "
+    "layout and resolution that the miniature draws and with weights of the published shapes and random values. Each "
+    "run made two steps of its published schedule, with a checkpoint after the first from which everything was built "
+    "anew (bit for bit what had been saved, or the run would not be here), and tested one item by the full protocol. "
+    "The precision is the published one, bfloat16 for EncNet and DSTL. EncNet has the 4 crops of one of the paper's "
+    "four GPUs; SegFlow's phases take turns after every step, so that each is seen. Seconds a step are of the second "
+    "one, with its data; those in all are of the whole process. Disk is what the run's folder held. Shared weights "
+    "are pulled to w0 or decay with alpha, new ones decay with beta, exempt parameters are left alone."
 )
 
 
@@ -73,7 +77,9 @@ def write_rehearsal(results: Path, found: Sequence[Rehearsed]) -> str:
 def _heading(found: Sequence[Rehearsed]) -> str:
     days = sorted({item.date for item in found})
     machines = " and ".join(sorted({f"{item.cores} CPU cores, torch {item.torch}" for item in found}))
-    return f"Rehearsal of scale=paper, {' to '.join(dict.fromkeys((days[0], days[-1])))}, {machines}"
+    minutes = sum(item.run_seconds for item in found) / 60
+    when = " to ".join(dict.fromkeys((days[0], days[-1])))
+    return f"Rehearsal of scale=paper, {when}: {len(found)} runs in {minutes:.0f} minutes, {machines}"
 
 
 def _line(item: Rehearsed) -> tuple[str, ...]:
@@ -87,7 +93,9 @@ def _line(item: Rehearsed) -> tuple[str, ...]:
         str(item.batch),
         f"{item.step_seconds:.1f}",
         f"{item.evaluate_seconds:.1f}",
+        f"{item.run_seconds:.0f}",
         f"{item.peak_memory_mb / 1024:.1f}",
+        f"{item.disk_mb / 1024:.1f}",
         f"{item.steps:,}",
         rates,
         f"{item.rate_error:.0e}",
