@@ -58,6 +58,11 @@ def test_the_miniature_needs_nothing() -> None:
     assert "drawn here" in text and "1 of 1 rows can start" in text
 
 
+def test_the_exit_code_tells_whether_the_row_can_start() -> None:
+    done = script("--scale", "mini", "--row", "dstl_cub200")
+    assert done.returncode == 0 and not done.stderr and "1 of 1 rows can start" in done.stdout
+
+
 def test_disk_counts_archives_twice_and_can_be_what_lacks(tmp_path: Path) -> None:
     found = one("paper", tmp_path, "dstl_food101")
     packed = sum(archive.size or 0 for archive in found.sets["data"].needed)

@@ -13,7 +13,7 @@ from l2sp.approaches.registry import outline
 from l2sp.approaches.weights import save_weights
 from l2sp.config import compose, override
 from l2sp.convert import published
-from l2sp.convert.published import ORIGINALS, PUBLISHED, prepare
+from l2sp.convert.published import ORIGINALS, PUBLISHED, convert_published
 from l2sp.data.miniature import build_world
 from l2sp.data.miniature.recipe import Recipe
 from l2sp.errors import UserError
@@ -52,7 +52,11 @@ def wrong_sum(path: Path) -> None:
 
 
 def truncated(path: Path) -> None:
-    path.write_bytes(path.read_bytes()[:-1000])
+    truncated_by(path, 1000)
+
+
+def truncated_by(path: Path, size: int) -> None:
+    path.write_bytes(path.read_bytes()[:-size])
 
 
 def of_another_net(path: Path) -> None:
@@ -128,7 +132,7 @@ def test_every_file_that_paper_scale_names_is_published_somewhere() -> None:
 def test_timm_is_asked_only_when_weights_are_provided(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cfg = compose(["experiment=encnet50_pcontext", "scale=paper"])
     modules = outline(cfg).starts
-    monkeypatch.setattr(starts, "try_to_load_from_cache", lambda *_: None)
+    monkeypatch.setattr(starts, "timm_file", lambda _: None)
     asked = []
     real = starts.load_start
     monkeypatch.setattr(starts, "load_start", lambda *given: asked.append(given[0]) or real("none", *given[1:]))
@@ -138,15 +142,25 @@ def test_timm_is_asked_only_when_weights_are_provided(tmp_path: Path, monkeypatc
     assert asked == ["timm"]
 
 
+def test_a_damaged_file_is_neither_replaced_nor_a_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(starts, "convert_published", lambda *_: pytest.fail("a file that is there was replaced"))
+    cfg = compose(["experiment=segflow_star_davis", "scale=paper"])
+    path = tmp_path / (cfg.weights.file or "")
+    save_weights(path, {"a.weight": torch.ones(3)})
+    truncated_by(path, 4)
+    (found,) = provide(cfg, {"weights": nn.Conv2d(1, 1, 1)}, tmp_path)
+    assert not found.ready and found.remedy.startswith(f"delete {path}; then put ResNet-101-model.caffemodel")
+
+
 def test_published_files_are_converted_where_they_lie(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     target, calls = "weights/flownets_chairs.safetensors", []
     monkeypatch.setattr(published, "convert", lambda *given: calls.append(given) or "sum")
-    assert prepare(target, tmp_path) is None and not calls
+    assert convert_published(target, tmp_path) is None and not calls
     folder = tmp_path / ORIGINALS
     folder.mkdir(parents=True)
     (folder / "flownets_from_caffe.pth").touch()
-    assert prepare(target, tmp_path) == "sum"
+    assert convert_published(target, tmp_path) == "sum"
     assert calls == [("flownets_torch", folder / "flownets_from_caffe.pth", tmp_path / target)]
     (folder / "FlowNetS.caffemodel").touch()
     with pytest.raises(UserError, match=r"FlowNetS\.caffemodel, flownets_from_caffe\.pth might all be .*; leave one"):
-        prepare(target, tmp_path)
+        convert_published(target, tmp_path)

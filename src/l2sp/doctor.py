@@ -25,7 +25,7 @@ _TO_DO = "  to do: "
 
 
 @dataclass(frozen=True)
-class DataSet:
+class SetState:
     """A data set of a run: what is on disk, and where it comes from if it was released (else None)."""
 
     config: DataConfig
@@ -53,7 +53,7 @@ class Checked:
     """What was found of one experiment. `sets` has none that the miniature draws."""
 
     cfg: TrainConfig
-    sets: Mapping[str, DataSet]
+    sets: Mapping[str, SetState]
     starts: Sequence[StartState]
     cost: Cost
     free: int
@@ -95,12 +95,12 @@ def check_rows(scale: str, data: Path, only: Sequence[str] = ()) -> Iterator[Che
         UserError: an unknown scale or experiment.
     """
     planned = table3(scale, only, [override("paths.data", str(data))])
-    known: dict[str, DataSet] = {}
+    known: dict[str, SetState] = {}
     for cfg in {item.cfg.experiment: item.cfg for item in planned}.values():
         yield _check(cfg, data, known)
 
 
-def _check(cfg: TrainConfig, data: Path, known: dict[str, DataSet]) -> Checked:
+def _check(cfg: TrainConfig, data: Path, known: dict[str, SetState]) -> Checked:
     """`known`: the data sets that were looked at before, by reader; some are in several rows."""
     found = outline(cfg)
     sets = {key: sets_of(cfg)[key] for key in found.sets} if cfg.scale.world is None else {}
@@ -113,9 +113,9 @@ def _check(cfg: TrainConfig, data: Path, known: dict[str, DataSet]) -> Checked:
     return Checked(cfg, read, starts, measure(cfg, found), shutil.disk_usage(there).free)
 
 
-def _look(config: DataConfig, data: Path) -> DataSet:
+def _look(config: DataConfig, data: Path) -> SetState:
     source = _sources().get(config.reader)
-    return DataSet(config, data, inspect(config, data, source.tree if source else ()), source)
+    return SetState(config, data, inspect(config, data, source.tree if source else ()), source)
 
 
 @cache
@@ -165,7 +165,7 @@ def _facts(row: Checked, device: Device) -> Iterator[tuple[str, list[str]]]:
     yield "time", [_time(row, device)]
 
 
-def _of_set(one: DataSet, official: bool) -> Iterator[str]:
+def _of_set(one: SetState, official: bool) -> Iterator[str]:
     yield f"{one.config.reader}: {one.state.status}: {one.state.message}"
     if one.ready(official):
         return

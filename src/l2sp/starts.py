@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from huggingface_hub import try_to_load_from_cache
 from torch import nn
 
 from l2sp.approaches.registry import starts_of
-from l2sp.approaches.weights import CLASSIFIERS, load_start, timm_name
-from l2sp.convert.published import ORIGINALS, PUBLISHED, prepare
+from l2sp.approaches.weights import CLASSIFIERS, load_start, timm_file, timm_name
+from l2sp.convert.published import ORIGINALS, PUBLISHED, convert_published
 from l2sp.errors import UserError
 from l2sp.schema import TrainConfig, WeightsConfig
 
@@ -51,7 +50,7 @@ def provide(cfg: TrainConfig, modules: Mapping[str, nn.Module], data_root: Path)
         if start.source == "timm":
             load_start("timm", module, None, start.sha256, CLASSIFIERS, key)
         elif start.source == "file" and start.file in PUBLISHED and not (data_root / start.file).exists():
-            prepare(start.file, data_root)
+            convert_published(start.file, data_root)
     return start_states(cfg, modules, data_root)
 
 
@@ -60,7 +59,7 @@ def _state(key: str, start: WeightsConfig, module: nn.Module, data_root: Path) -
         return StartState(key, True, f"{start.experiment}: pre-trained here, before the first run that needs it")
     if start.source == "timm":
         name = timm_name(module, key)
-        if not isinstance(try_to_load_from_cache(f"timm/{name}", "model.safetensors"), str):
+        if timm_file(name) is None:
             return StartState(key, False, f"{name} is not on this machine", "make weights fetches it")
     path = data_root / start.file if start.file else None
     if start.source == "file" and path is not None and not path.exists():

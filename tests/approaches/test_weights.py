@@ -363,6 +363,17 @@ def test_timm_is_asked_for_the_tag_of_the_network(offline):
     assert "sha256" in refused("timm", net, None, "0" * 64, ())
 
 
+def test_what_the_hub_cached_is_read_without_the_hub(monkeypatch, tmp_path):
+    source = build_network("resnet18", 1000, 1.0, 0.0, False, 64)
+    path = tmp_path / "model.safetensors"
+    save_weights(path, source.state_dict())
+    monkeypatch.setattr("l2sp.approaches.weights.try_to_load_from_cache", lambda repository, file: str(path))
+    monkeypatch.setattr("socket.socket", None)
+    net = build_network("resnet18.tv_in1k", 4, 1.0, 0.0, False, 64)
+    start = load_start("timm", net, None, tensors_sha256(source.state_dict()), ())
+    assert all(torch.equal(start.tensors[name], tensor) for name, tensor in source.state_dict().items())
+
+
 def test_timm_has_torchvisions_names_for_inception(offline):
     import timm
 

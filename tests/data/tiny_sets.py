@@ -17,6 +17,7 @@ FOLDERS = {
     "stanford_cars": "stanford_cars",
     "aircraft": "fgvc-aircraft-2013b",
     "food101": "food-101",
+    "imagenet": "imagenet",
     "image_folder": "folders",
 }
 TEXTS = {
@@ -144,5 +145,6 @@ _WRITERS: dict[str, Callable[[Path], None]] = {
     "stanford_cars": _cars,
     "aircraft": _aircraft,
     "food101": _food,
+    "imagenet": _folders,
     "image_folder": _folders,
 }

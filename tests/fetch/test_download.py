@@ -7,8 +7,10 @@ import shutil
 from collections import namedtuple
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+import requests
 from web import HASTY, Page, Web
 
 from l2sp.errors import UserError
@@ -54,6 +56,25 @@ def test_a_redirect_is_followed(site: Web, tmp_path: Path) -> None:
     site.pages |= {"/moved": Page(status=302, location="/here"), "/here": Page(CONTENT)}
     assert download(archive, tmp_path, HASTY).read_bytes() == CONTENT
     assert [path for path, _ in site.asked] == ["/moved", "/here"]
+
+
+def test_from_an_encrypted_connection_to_a_bare_one_only_with_a_checksum(
+    site: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = requests.get
+
+    def redirected(url: str, **options: object) -> requests.Response:
+        answer = real(url.replace("https:", "http:"), **options)  # type: ignore[arg-type]
+        answer.history = [SimpleNamespace(url=url)]  # type: ignore[list-item]
+        return answer
+
+    monkeypatch.setattr(requests, "get", redirected)
+    archive = site.archive("a.bin", CONTENT)
+    secret = replace(archive, mirrors=tuple(url.replace("http:", "https:") for url in archive.mirrors))
+    with pytest.raises(UserError, match=r"leads to http://.*/a\.bin, unencrypted, and has no published checksum"):
+        download(replace(secret, checksum=None), tmp_path, HASTY)
+    assert names(tmp_path) == set()
+    assert download(secret, tmp_path, HASTY).read_bytes() == CONTENT
 
 
 def test_a_wrong_checksum_is_removed_and_the_next_mirror_tried(site: Web, tmp_path: Path) -> None:

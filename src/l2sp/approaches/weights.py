@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from huggingface_hub import try_to_load_from_cache
 from torch import Tensor, nn
 
 from l2sp.approaches import lite0
@@ -35,6 +36,7 @@ __all__ = [
     "read_weights",
     "save_weights",
     "tensors_sha256",
+    "timm_file",
     "timm_name",
 ]
 
@@ -203,12 +205,21 @@ def timm_name(model: nn.Module, key: str) -> str:
     return f"{name}.{tag}"
 
 
+def timm_file(name: str) -> str | None:
+    """The file of these weights that the hub's cache on this machine holds, if any."""
+    found = try_to_load_from_cache(f"timm/{name}", "model.safetensors")
+    return found if isinstance(found, str) else None
+
+
 def _from_timm(model: nn.Module, path: Path | None, sha256: str | None, key: str) -> _Loaded:
     import timm
 
     name = timm_name(model, key)
-    try:
-        tensors: Tensors = timm.create_model(name, pretrained=True).state_dict()
+    file = timm_file(name)
+    try:  # with a file at hand the hub is not asked
+        tensors: Tensors = timm.create_model(
+            name, pretrained=True, pretrained_cfg_overlay={"file": file} if file else None
+        ).state_dict()
     except Exception as error:  # no network, a proxy, a hub that is down: many classes, one remedy
         reason = str(error).split("\n", 1)[0][:120]
         raise UserError(

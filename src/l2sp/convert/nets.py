@@ -30,7 +30,8 @@ class Converter:
     """`what` it reads, in words; `read` gives a file's tensors by our names; `network` those they are held against.
 
     `apart`: how far apart the outputs of our network and of an independent implementation are with these tensors, as a
-    share of the outputs' size; where one is installed.
+    share of the outputs' size. Only Inception-V3 has one: no library of ours has the others, whose layers are held
+    against the published nets' one by one.
     """
 
     what: str

@@ -8,7 +8,7 @@ from pathlib import Path
 from l2sp.convert.nets import convert
 from l2sp.errors import UserError
 
-__all__ = ["ORIGINALS", "PUBLISHED", "Published", "prepare"]
+__all__ = ["ORIGINALS", "PUBLISHED", "Published", "convert_published"]
 
 ORIGINALS = "weights/original"
 """Folder below that of the data sets where the files lie as they were published."""
@@ -44,7 +44,7 @@ PUBLISHED = {
 """By the path below the folder of data sets that the configurations name."""
 
 
-def prepare(target: str, data_root: Path) -> str | None:
+def convert_published(target: str, data_root: Path) -> str | None:
     """Makes one of `PUBLISHED` of the published file in `ORIGINALS`; its checksum, or None where there is no such file.
 
     Raises:

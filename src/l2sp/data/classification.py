@@ -171,8 +171,17 @@ def read_food101(release: Release) -> Classification:
     return assemble("food101", release, dict(enumerate(classes)), parts[0], parts[1])
 
 
+def read_imagenet(release: Release) -> Classification:
+    """Read ImageNet as torchvision unpacks it: train/<WordNet id>/* and val/<WordNet id>/*."""
+    return _read_folders("imagenet", release)
+
+
 def read_image_folder(release: Release) -> Classification:
     """Read train/<class>/* and val/<class>/* (else test/<class>/*), through torchvision's ImageFolder."""
+    return _read_folders("image_folder", release)
+
+
+def _read_folders(name: str, release: Release) -> Classification:
     test_folder = "val" if (release.root / "val").is_dir() else "test"
     parts: list[list[tuple[Path, str]]] = []
     for folder in ("train", test_folder):
@@ -181,10 +190,10 @@ def read_image_folder(release: Release) -> Classification:
         except OSError:
             raise release.error(folder, "no such folder, or no class folder in it") from None
         parts.append([(Path(path), found.classes[label]) for path, label in found.samples])
-    classes = sorted({name for part in parts for _, name in part})
-    labels = {name: label for label, name in enumerate(classes)}
-    train, test = ([(path, labels[name]) for path, name in part] for part in parts)
-    return assemble("image_folder", release, dict(enumerate(classes)), train, test)
+    classes = sorted({label for part in parts for _, label in part})
+    labels = {label: number for number, label in enumerate(classes)}
+    train, test = ([(path, labels[label]) for path, label in part] for part in parts)
+    return assemble(name, release, dict(enumerate(classes)), train, test)
 
 
 READERS: Mapping[str, Callable[[Release], Classification]] = MappingProxyType(
@@ -195,6 +204,7 @@ READERS: Mapping[str, Callable[[Release], Classification]] = MappingProxyType(
         "aircraft": read_aircraft,
         "food101": read_food101,
         "nabirds": read_nabirds,
+        "imagenet": read_imagenet,
         "image_folder": read_image_folder,
     }
 )

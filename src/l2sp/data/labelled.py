@@ -171,7 +171,9 @@ def check_counts(
     counts = found.counts
     unknown = sorted({*official, *at_least} - set(counts))
     if unknown:
-        raise UserError(f"data.official: {found.name} counts {', '.join(counts)}, not {', '.join(unknown)}")
+        raise UserError(
+            f"data.official, data.at_least: {found.name} counts {', '.join(counts)}, not {', '.join(unknown)}"
+        )
     wrong = differences(counts, official, at_least)
     differing = [f"{counts[key]:,} {key} (official {told})" for key, told in wrong.items()]
     return f"{found.name} is not the official release: {', '.join(differing)}" if differing else None

@@ -6,6 +6,7 @@ import json
 import logging
 import re
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -167,11 +168,20 @@ def _attempt(archive: Archive, url: str, part: _Part, timeout: float) -> None:
         headers |= {"Range": f"bytes={have}-"} | ({"If-Range": validator} if validator else {})
     try:
         with requests.get(url, headers=headers, stream=True, timeout=(min(10, timeout), timeout)) as answer:
+            _check_secrecy(archive, [url, *(hop.url for hop in answer.history), answer.url])
             _receive(archive, url, part, answer)
     except (requests.ConnectionError, requests.Timeout) as error:
         raise _Failed(_cause(error), False, True) from None
     except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
         raise _Failed(_cause(error), True, True) from None
+
+
+def _check_secrecy(archive: Archive, hops: Sequence[str]) -> None:
+    """Without a checksum an encrypted connection is all that tells whose bytes come."""
+    secret = [urlsplit(hop).scheme == "https" for hop in hops]
+    if archive.checksum is None and secret[0] and not all(secret):
+        bare = hops[secret.index(False)]
+        raise _Failed(f"leads to {bare}, unencrypted, and has no published checksum; refused", True, False)
 
 
 def _cause(error: BaseException) -> str:

@@ -187,6 +187,18 @@ _SETS = (
         _CALTECH,
     ),
     OfficialSet(
+        "imagenet",
+        "imagenet",
+        (),
+        (
+            "register at image-net.org, accept the terms of use and download ILSVRC2012_devkit_t12.tar.gz, "
+            "ILSVRC2012_img_train.tar and ILSVRC2012_img_val.tar into imagenet (148 GB, and as much unpacked)",
+            "python -c \"from torchvision.datasets import ImageNet; [ImageNet('imagenet', part) for part in ('train', "
+            "'val')]\" there compares their md5 and unpacks them, the images of val into a folder for each class",
+        ),
+        ("train", "val"),
+    ),
+    OfficialSet(
         "pascal_context",
         "VOCdevkit/VOC2010",
         (

@@ -56,29 +56,42 @@ def fetch(entry: OfficialSet, root: Path, wishes: Wishes) -> State:
     state = state_of(entry, root)
     if state.status is Status.COMPLETE:
         return state
-    archives, downloads = lacking(entry, root), root / DOWNLOADS
-    by_hand = [a.file for a in archives if not a.mirrors and not (downloads / a.file).exists()]
+    _obtainable(entry, state, root)
+    with claimed(root):
+        state = state_of(entry, root)  # another process may just have completed it
+        if state.status is not Status.COMPLETE:
+            _complete(entry, _obtainable(entry, state, root), root, wishes)
+        return state_of(entry, root)
+
+
+def _complete(entry: OfficialSet, archives: Sequence[Archive], root: Path, wishes: Wishes) -> None:
+    downloads = root / DOWNLOADS
+    put = {archive.file for archive in archives if (downloads / archive.file).exists()}  # by a person, or kept
+    files = _download(archives, downloads, wishes.patience)
+    ours = [file for file in files if file.name not in put]
+    try:
+        _install(entry, list(zip(archives, files, strict=True)), root)
+    except BadArchive as error:
+        _discard([file for file in ours if file == error.archive], downloads)
+        raise
+    state = state_of(entry, root)
+    if state.status is not Status.COMPLETE:
+        raise UserError(_not_official(entry, state))
+    if not wishes.keep:
+        _discard(ours, downloads)
+
+
+def _obtainable(entry: OfficialSet, state: State, root: Path) -> tuple[Archive, ...]:
+    """What has to be fetched of a set that is not complete; raises UserError where only a person can go on."""
+    archives = lacking(entry, root)
+    by_hand = [a for a in archives if not a.mirrors and not (root / DOWNLOADS / a.file).exists()]
     if by_hand or not entry.archives:
         raise UserError(
             f"{entry.name} is {state.status} ({state.message}): it has to be got by hand: {entry.manual[0]}"
         )
     if not archives:
         raise UserError(_not_official(entry, state))
-    with claimed(root):
-        put = {archive.file for archive in archives if (downloads / archive.file).exists()}  # by a person, or kept
-        files = _download(archives, downloads, wishes.patience)
-        ours = [file for file in files if file.name not in put]
-        try:
-            _install(entry, list(zip(archives, files, strict=True)), root)
-        except BadArchive as error:
-            _discard([file for file in ours if file == error.archive], downloads)
-            raise
-        state = state_of(entry, root)
-        if state.status is not Status.COMPLETE:
-            raise UserError(_not_official(entry, state))
-        if not wishes.keep:
-            _discard(ours, downloads)
-    return state
+    return archives
 
 
 def _not_official(entry: OfficialSet, state: State) -> str:

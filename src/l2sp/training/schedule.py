@@ -34,4 +34,5 @@ def lr_factor(schedule: ScheduleConfig, step: int, total: int, steps_per_epoch: 
 def _stair(schedule: ScheduleConfig, steps_per_epoch: int) -> int:
     if schedule.every_steps is not None:
         return schedule.every_steps
-    return int(schedule.every_epochs or 0) * steps_per_epoch
+    assert schedule.every_epochs is not None  # one of the two is given: config.typed
+    return schedule.every_epochs * steps_per_epoch
