@@ -45,7 +45,7 @@ weights: $(ENV) ## the starting weights of SCALE=paper: fetched from timm, conve
 doctor: $(ENV) ## whether the rows of SCALE=paper (or ROW=dstl_cub200) can start here: data, weights, disk, and their cost on a GPU
 	@$(RUN) scripts/doctor.py --scale $(FULL) --data "$(or $(DATA),data)" --seeds $(SEEDS) --device $(DEVICE) $(if $(ROW),--row $(ROW))
 
-rehearse: $(ENV) ## every row of paper scale at full size, two steps each, on drawn files; 3 GB of disk, half an hour on 2 cores
+rehearse: $(ENV) ## every row of paper scale at full size, two steps each, on drawn files; 2 GB of disk, 20 minutes on 2 cores
 	@$(RUN) experiments/rehearse.py --results "$(RESULTS)" $(if $(ROW),--row $(ROW))
 
 reproduce: $(ENV) ## the runs that the tables need and are not done yet, then the tables

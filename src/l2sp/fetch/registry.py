@@ -39,6 +39,7 @@ class OfficialSet:
     `aliases`: other folders named there in which the same layout may lie already; what lacks is then added to it.
     `archives`: an earlier one's places are never inside a later one's. `manual`: what a person has to do, where
     there is no archive to fetch, or where the links have died. `tree`: what lies below `folder` when it is whole.
+    `of_rows`: rows of the tables are made with it, so that it is one of "all".
     """
 
     name: str
@@ -47,6 +48,7 @@ class OfficialSet:
     manual: tuple[str, ...]
     tree: tuple[str, ...]
     aliases: tuple[str, ...] = ()
+    of_rows: bool = True
 
     @property
     def linked(self) -> bool:
@@ -197,6 +199,7 @@ _SETS = (
             "'val')]\" there compares their md5 and unpacks them, the images of val into a folder for each class",
         ),
         ("train", "val"),
+        of_rows=False,
     ),
     OfficialSet(
         "pascal_context",
@@ -284,12 +287,13 @@ OFFICIAL: Mapping[str, OfficialSet] = MappingProxyType({entry.name: entry for en
 
 
 def named(names: Sequence[str]) -> tuple[OfficialSet, ...]:
-    """The entries of `names`, each once, in order; "all" stands for every one.
+    """The entries of `names`, each once, in order; "all" stands for those that rows of the tables are made with.
 
     Raises:
         UserError: an unknown name; the message has the nearest right one.
     """
-    wanted = dict.fromkeys(key for name in names for key in (OFFICIAL if name == "all" else (name,)))
+    every = [name for name, entry in OFFICIAL.items() if entry.of_rows]
+    wanted = dict.fromkeys(key for name in names for key in (every if name == "all" else (name,)))
     for name in wanted:
         if name not in OFFICIAL:
             near = difflib.get_close_matches(name, OFFICIAL, n=1, cutoff=0.0)[0]
