@@ -26,7 +26,7 @@ help: ## this list
 	@grep -hE '^[a-z0-9%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | awk -F'|' '{printf "  make %-16s %s\n", $$1, $$2}'
 	@echo "  variables: SCALE=mini|pocket|paper SEEDS=3 JOBS=<processes> DATA=<folder of data sets> SETS=cub200,davis ROW=<experiment> DEVICE=a100|h100|l4|rtx4090 RESULTS=results DRY=1 PICTURES=1 PYTHON=python3"
 
-setup: $(ENV) ## virtual environment in .venv with the pinned versions (Python 3.11 or newer)
+setup: $(ENV) ## virtual environment in .venv with the pinned versions (Python 3.11.4 or newer)
 
 $(ENV): requirements.lock pyproject.toml scripts/preflight.py
 	@$(PYTHON) scripts/preflight.py --gigabytes $(GIGABYTES)

@@ -7,6 +7,7 @@ python experiments/rehearse.py --row dstl_cub200 --results /tmp/results
 from __future__ import annotations
 
 import argparse
+import time
 from functools import partial
 from pathlib import Path
 
@@ -22,11 +23,13 @@ def main() -> int:
     parser.add_argument("--results", default="results", help="where the table goes")
     parser.add_argument("--artifacts", default="artifacts/rehearsal", help="where data, weights and runs go")
     arguments = parser.parse_args()
+    started = time.monotonic()
     found, failed = rehearse_all(Path(arguments.artifacts), arguments.row, partial(print, flush=True))
     if failed:
         print(f"failed: {', '.join(failed)}")
     elif not arguments.row:
         print(write_rehearsal(Path(arguments.results), found))
+    print(f"{(time.monotonic() - started) / 60:.1f} minutes, with the drawing of what lacked")
     return bool(failed)
 
 

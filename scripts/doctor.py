@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from l2sp.cli import one_line_errors
 from l2sp.cost import DEVICES
-from l2sp.doctor import check_rows, describe_rows
+from l2sp.doctor import check_rows, describe_rows, room
 
 
 def main() -> int:
@@ -33,7 +33,7 @@ def main() -> int:
     names = ", ".join(torch.cuda.get_device_name(number) for number in range(count))
     print(f"GPUs of this machine: {names or 'none'}")
     print("\n".join(describe_rows(rows, DEVICES[arguments.device], arguments.seeds)))
-    return any(row.lacking for row in rows)
+    return not room(rows) or any(row.lacking for row in rows)
 
 
 if __name__ == "__main__":

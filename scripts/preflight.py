@@ -4,7 +4,7 @@ import argparse
 import shutil
 import sys
 
-OLDEST = (3, 11)
+OLDEST = (3, 11, 4)  # unpacks archives by a filter
 
 
 def main() -> None:
@@ -16,7 +16,7 @@ def main() -> None:
         wanted = ".".join(map(str, OLDEST))
         sys.exit(
             "set-up needs Python %s or newer, %s is %s: make PYTHON=python%s ..."
-            % (wanted, sys.executable, found, wanted)
+            % (wanted, sys.executable, found, ".".join(map(str, OLDEST[:2])))
         )
     free = shutil.disk_usage(".").free / 1e9
     if free < needed:

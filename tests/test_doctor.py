@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -9,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from l2sp.config import ROOT
+from l2sp.config import PRINTED, ROOT
 from l2sp.cost import DEVICES
 from l2sp.data.miniature import build_world
 from l2sp.data.miniature.recipe import Recipe
-from l2sp.doctor import Checked, check_rows, describe_rows
+from l2sp.doctor import Checked, check_rows, describe_rows, room
 from l2sp.errors import UserError
 
 SHARED = ROOT.parent / "shared" / "data"
@@ -68,6 +69,30 @@ def test_disk_counts_archives_twice_and_can_be_what_lacks(tmp_path: Path) -> Non
     packed = sum(archive.size or 0 for archive in found.sets["data"].needed)
     assert packed > 4e9 and found.disk == 2 * packed + 24 * found.cost.parameters
     assert replace(found, free=found.disk - 1).lacking == ["data", "weights", "disk"]
+
+
+def test_all_rows_together_may_need_more_disk_than_each(tmp_path: Path) -> None:
+    rows = list(check_rows("paper", tmp_path, ["dstl_cub200", "dstl_aircraft"]))
+    each = max(row.disk for row in rows)
+    tight = [replace(row, free=each + 1) for row in rows]
+    assert all("disk" not in row.lacking for row in tight) and not room(tight)
+    assert "that is not free" in "\n".join(describe_rows(tight, DEVICES["a100"], 3))
+    assert room([replace(row, free=10**12) for row in rows])
+
+
+def test_the_committed_words_are_those_of_today(tmp_path: Path) -> None:
+    told = script("--data", str(tmp_path / "data"), "--row", "dstl_cub200").stdout.replace(
+        str(tmp_path / "data"), "data"
+    )
+    committed = (PRINTED / "doctor_empty.txt").read_text().splitlines()
+    block = told.splitlines()[1:]
+    block = [
+        re.sub(r"; \d+ GB are free", "", line)
+        for line in block[: block.index(next(b for b in block if "disk for" in b))]
+    ]
+    known = [re.sub(r"; \d+ GB are free", "", line) for line in committed]
+    known = [line for line in known if "to do: as above" not in line]
+    assert block and [line for line in block if line not in known and "TF-slim" not in line] == []
 
 
 def test_how_to_get_data_is_one_command_where_there_are_links(tmp_path: Path) -> None:

@@ -175,4 +175,4 @@ sys.version_info, sys.argv = (3, 9, 1), ["preflight", "--gigabytes", "0"]
 exec(open({str(script)!r}).read())
 """
     out = subprocess.run([sys.executable, "-c", old], capture_output=True, text=True, check=False)
-    assert out.returncode == 1 and "needs Python 3.11 or newer" in out.stderr
+    assert out.returncode == 1 and "needs Python 3.11.4 or newer" in out.stderr

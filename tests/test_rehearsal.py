@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
+import json
 import time
 from collections import Counter
 from copy import deepcopy
 from pathlib import Path
+from typing import Any
 
 import pytest
+from omegaconf import OmegaConf
 from PIL import Image
 
+from l2sp import rehearsal
 from l2sp.config import PRINTED, compose, override
 from l2sp.data.flow_files import load_flow
 from l2sp.data.miniature import build_world, named_recipe
@@ -20,6 +25,7 @@ from l2sp.data.miniature.recipe import Recipe
 from l2sp.describe import describe
 from l2sp.errors import UserError
 from l2sp.fetch.state import load
+from l2sp.plans import table3
 from l2sp.rehearsal import closed_form, rehearse, rehearse_all
 from l2sp.report.records import parse_records
 from l2sp.report.rehearsal import Rehearsed, write_rehearsal
@@ -85,7 +91,7 @@ def smoke(tmp_path: Path, *more: str) -> list[str]:
 def test_a_run_is_rehearsed_as_published(tmp_path: Path) -> None:
     cfg = compose(smoke(tmp_path, "reg=l2_sp", "optim.schedule.kind=staircase"))
     before = deepcopy(cfg)
-    found = rehearse(cfg, PAPER["dstl_cub200"], time.time())
+    found = rehearse(cfg, PAPER["dstl_cub200"], time.monotonic())
     assert (found.steps, found.row, found.arm) == (2790, 7, "l2_sp")
     assert found.parameters == found.shared + found.new + found.exempt and found.shared > found.new
     assert (found.rate_middle, found.rate_last) == (pytest.approx(1e-3), pytest.approx(1e-4))
@@ -99,7 +105,7 @@ def test_what_is_not_resumed_as_saved_is_an_error(tmp_path: Path, monkeypatch: p
     cfg = compose(smoke(tmp_path, "reg=l2"))
     monkeypatch.setattr("l2sp.rehearsal.checkpoint.restore", lambda *_: 0)
     with pytest.raises(UserError, match="not what was saved"):
-        rehearse(cfg, PAPER["dstl_cub200"], time.time())
+        rehearse(cfg, PAPER["dstl_cub200"], time.monotonic())
 
 
 def test_rates_by_the_papers_numbers() -> None:
@@ -116,6 +122,53 @@ def test_an_unknown_row_is_refused_before_anything_is_drawn(tmp_path: Path) -> N
     with pytest.raises(UserError, match="no row of Table 3"):
         rehearse_all(tmp_path / "a", ["dstl_cub"])
     assert not (tmp_path / "a").exists()
+
+
+def test_a_rehearsal_differs_from_its_run_in_named_settings_alone(tmp_path: Path) -> None:
+    changed = {"batch_size", "require_official", "device", "workers", "data", "results", "target", "partner"}
+    changed |= {"phases"}  # which are made of both
+    for item in table3("paper"):
+        own = compose(rehearsal._overrides(item, tmp_path, tmp_path))
+        keys = differing(dataclasses.asdict(to_object(item.cfg)), dataclasses.asdict(to_object(own)))
+        assert keys <= changed, item.label  # the precision, for one, is the run's own
+
+
+def to_object(cfg: object) -> Any:
+    return OmegaConf.to_object(cfg)  # type: ignore[arg-type]
+
+
+def differing(a: Any, b: Any, key: str = "") -> set[str]:
+    if isinstance(a, dict) and isinstance(b, dict):
+        return {found for name in {*a, *b} for found in differing(a.get(name), b.get(name), name)}
+    return set() if a == b else {key}
+
+
+def test_a_failed_row_gives_no_table_and_what_was_found_is_kept_for_its_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+
+    def work(overrides: tuple[str, ...], published: tuple[str, ...], file: Path) -> None:
+        done.append(file.stem)
+        if not file.stem.endswith("l2_sp"):
+            code = {"commit": "c0ffee", "dirty": False, "torch": "2"}
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(json.dumps({**dataclasses.asdict(committed()[0]), "code": code}))
+
+    monkeypatch.setattr(rehearsal, "_data", lambda _: tmp_path)
+    monkeypatch.setattr(rehearsal, "_in_process", work)
+    code = {"commit": "c0ffee", "dirty": False, "torch": "2"}
+    monkeypatch.setattr(rehearsal, "_code", lambda: code)
+    said: list[str] = []
+    found, failed = rehearse_all(tmp_path, ["dstl_cub200"], said.append)
+    assert len(found) == 1 and failed == ["dstl_cub200-l2_sp"] and "FAILED dstl_cub200-l2_sp" in said
+    rehearse_all(tmp_path, ["dstl_cub200"], said.append)
+    assert done == ["dstl_cub200-l2", "dstl_cub200-l2_sp", "dstl_cub200-l2_sp"]  # the first is this code's
+    for other in ({"commit": "beef"}, {"dirty": True}):
+        monkeypatch.setattr(rehearsal, "_code", lambda own={**code, **other}: own)
+        done.clear()
+        rehearse_all(tmp_path, ["dstl_cub200"], said.append)
+        assert len(done) == 2
 
 
 def committed() -> list[Rehearsed]:

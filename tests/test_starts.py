@@ -160,7 +160,12 @@ def test_published_files_are_converted_where_they_lie(tmp_path: Path, monkeypatc
     folder.mkdir(parents=True)
     (folder / "flownets_from_caffe.pth").touch()
     assert convert_published(target, tmp_path) == "sum"
-    assert calls == [("flownets_torch", folder / "flownets_from_caffe.pth", tmp_path / target)]
+    assert calls.pop() == ("flownets_torch_caffe", folder / "flownets_from_caffe.pth", tmp_path / target)
+    (folder / "flownets_from_caffe.pth").rename(folder / "flownets_EPE1.951.pth.tar")
+    assert convert_published(target, tmp_path) == "sum"
+    assert calls == [("flownets_torch", folder / "flownets_EPE1.951.pth.tar", tmp_path / target)]
     (folder / "FlowNetS.caffemodel").touch()
-    with pytest.raises(UserError, match=r"FlowNetS\.caffemodel, flownets_from_caffe\.pth might all be .*; leave one"):
+    with pytest.raises(
+        UserError, match=r"FlowNetS\.caffemodel, flownets_EPE1\.951\.pth\.tar might all be .*; leave one"
+    ):
         convert_published(target, tmp_path)

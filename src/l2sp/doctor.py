@@ -18,7 +18,7 @@ from l2sp.plans import table3
 from l2sp.schema import DataConfig, TrainConfig
 from l2sp.starts import StartState, start_states
 
-__all__ = ["Checked", "check_rows", "describe_rows"]
+__all__ = ["Checked", "check_rows", "describe_rows", "room"]
 
 
 _TO_DO = "  to do: "
@@ -146,13 +146,23 @@ def describe_rows(rows: Sequence[Checked], device: Device, seeds: int) -> Iterat
     )
 
 
+def _needed(rows: Sequence[Checked]) -> list[Archive]:
+    """The archives of all rows, each once: some rows share their data."""
+    return list({a.file: a for row in rows for one in row.sets.values() for a in one.needed}.values())
+
+
+def room(rows: Sequence[Checked]) -> bool:
+    """Whether the data of all rows together fits on the disk."""
+    return all(sum(2 * (archive.size or 0) for archive in _needed(rows)) < row.free for row in rows)
+
+
 def _all_disk(rows: Sequence[Checked]) -> str:
-    """What all rows need together, where some share their data: by the row it would be counted again."""
-    archives = {archive.file: archive for row in rows for one in row.sets.values() for archive in one.needed}
-    needed = sum(2 * (archive.size or 0) for archive in archives.values())
-    unknown = sum(archive.size is None for archive in archives.values())
+    archives = _needed(rows)
+    needed = sum(2 * (archive.size or 0) for archive in archives)
+    unknown = sum(archive.size is None for archive in archives)
     more = f", and {unknown} archives whose size is not published" if unknown else ""
-    return f"disk for all of them: {needed / 1e9:.1f} GB for what must be fetched{more}"
+    less = "" if room(rows) else "; that is not free"
+    return f"disk for all of them: {needed / 1e9:.1f} GB for what must be fetched{more}{less}"
 
 
 def _facts(row: Checked, device: Device) -> Iterator[tuple[str, list[str]]]:

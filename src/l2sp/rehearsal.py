@@ -47,10 +47,10 @@ _WORLDS = (
 )
 
 _COMMON = ("scale.require_official=false", "runtime.device=cpu", "runtime.workers=0")
-"""Few files stand for the release. The precision stays the published one, though few processors are fast in it."""
+"""Few files stand for the release. The precision stays paper scale's, though few processors are fast in it."""
 
 _OWN = {
-    "encnet": ("optim.batch_size=4",),  # what each of the paper's four GPUs had; all 16 need more than 20 GB
+    "encnet": ("optim.batch_size=4",),  # what each of the paper's four GPUs had: 16 crops hardly fit into 20 GB
     "segflow": ("approach.turn.target=1", "approach.turn.partner=1"),  # a step of each phase
     "dstl": (),
 }
@@ -62,7 +62,7 @@ def rehearse_all(
     """Rehearses both arms of Table 3's rows, each in a process of its own; what this commit has done is not repeated.
 
     Args:
-        artifacts: folder for the drawn data, the stand-in weights and the runs; about 3 GB.
+        artifacts: folder for the drawn data, the stand-in weights and the runs; about 2 GB.
         only: names of experiments; all twelve where it is empty.
         say: takes a line of progress.
 
@@ -112,7 +112,7 @@ def _overrides(item: Planned, data: Path, artifacts: Path) -> tuple[str, ...]:
 
 def _in_process(overrides: tuple[str, ...], published: tuple[str, ...], file: Path) -> None:
     """Rehearses in a new process, whose peak of memory is then the run's."""
-    process = mp.get_context("spawn").Process(target=_work, args=(overrides, published, file, time.time()))
+    process = mp.get_context("spawn").Process(target=_work, args=(overrides, published, file, time.monotonic()))
     process.start()
     try:
         process.join()
@@ -155,7 +155,7 @@ def rehearse(cfg: TrainConfig, published: TrainConfig, began: float) -> Rehearse
     Args:
         cfg: what can be run here: with data at hand; its weights are replaced by stand-ins.
         published: the run that it stands for, whose schedule it follows.
-        began: when the rehearsal's process was started, in seconds since the epoch.
+        began: when the rehearsal's process was started, in seconds of `time.monotonic`, which is the system's.
 
     Raises:
         UserError: something does not fit, or what was resumed is not what was saved.
@@ -164,6 +164,13 @@ def rehearse(cfg: TrainConfig, published: TrainConfig, began: float) -> Rehearse
     torch.set_num_threads(cores())
     run = run_of(cfg)
     shutil.rmtree(run.path, ignore_errors=True)
+    try:
+        return _rehearse(cfg, published, files, run, began)
+    finally:
+        shutil.rmtree(run.path, ignore_errors=True)  # its checkpoint is of no use to anyone
+
+
+def _rehearse(cfg: TrainConfig, published: TrainConfig, files: dict[str, Path], run: Run, began: float) -> Rehearsed:
     per_epoch = outline(published).steps_per_epoch
     saved = ""
     for until in (1, 2):  # each time as a new process would
@@ -179,9 +186,7 @@ def rehearse(cfg: TrainConfig, published: TrainConfig, began: float) -> Rehearse
     started = time.monotonic()
     approach.evaluate(cfg.evaluate.split, limit=1)
     seconds = time.monotonic() - started
-    found = _found(published, cfg, regularised, run, per_epoch, seconds, began)
-    shutil.rmtree(run.path)  # its checkpoint is of no use to anyone
-    return found
+    return _found(published, cfg, regularised, run, per_epoch, seconds, began)
 
 
 def _with_stand_ins(cfg: TrainConfig) -> tuple[TrainConfig, dict[str, Path]]:
@@ -242,7 +247,7 @@ def _found(
         steps=steps,
         step_seconds=logged[1]["seconds"],
         evaluate_seconds=round(evaluate_seconds, 2),
-        run_seconds=round(time.time() - began, 1),
+        run_seconds=round(time.monotonic() - began, 1),
         peak_memory_mb=round(peak_memory() / 2**20),
         disk_mb=_disk_mb(run.path),
         rate_first=rates[0],
@@ -250,6 +255,7 @@ def _found(
         rate_last=rates[2],
         rate_error=max(abs(a / b - 1) for a, b in zip(rates, wanted, strict=True)),
         date=date.today().isoformat(),
+        commit=environment()["commit"] or "",
         torch=torch.__version__,
         cores=cores(),
     )

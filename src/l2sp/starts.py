@@ -67,9 +67,7 @@ def _state(key: str, start: WeightsConfig, module: nn.Module, data_root: Path) -
     try:
         read = load_start(start.source, module, path, start.sha256, CLASSIFIERS, key)
     except UserError as error:
-        again = (
-            f"delete {path}; then {_how(start.file or '', data_root)}" if path else "delete it; make weights fetches it"
-        )
+        again = f"delete {path}; then {_how(start.file or '', data_root)}" if path else "then make weights fetches it"
         return StartState(key, False, str(error), again)
     if start.source == "none":
         return StartState(key, True, "none: from scratch")

@@ -374,6 +374,16 @@ def test_what_the_hub_cached_is_read_without_the_hub(monkeypatch, tmp_path):
     assert all(torch.equal(start.tensors[name], tensor) for name, tensor in source.state_dict().items())
 
 
+def test_a_damaged_file_of_the_hub_s_cache_is_named(monkeypatch, tmp_path):
+    path = tmp_path / "model.safetensors"
+    save_weights(path, {"a": torch.ones(3)})
+    path.write_bytes(path.read_bytes()[:-4])
+    monkeypatch.setattr("l2sp.approaches.weights.try_to_load_from_cache", lambda repository, file: str(path))
+    net = build_network("resnet18.tv_in1k", 4, 1.0, 0.0, False, 64)
+    message = refused("timm", net, None, None, ())
+    assert message.startswith(f"{path.resolve()}: damaged (") and "delete it, and it is fetched again" in message
+
+
 def test_timm_has_torchvisions_names_for_inception(offline):
     import timm
 

@@ -168,11 +168,18 @@ def test_ports_to_pytorch_are_read(tmp_path: Path, biases: bool) -> None:
             state[f"{own}.bias"] = module.bias.detach()
         else:
             nn.init.zeros_(module.bias)  # type: ignore[arg-type]
-    source, target = tmp_path / "f.pth", tmp_path / "f.safetensors"
+    source, target = tmp_path / "f.pth.tar", tmp_path / "f.safetensors"
     torch.save({"arch": "flownets", "state_dict": state, "div_flow": 20}, source)
     convert("flownets_torch", source, target)
     again = loaded_flownet(target).state_dict()
     assert all(torch.equal(tensor, again[name]) for name, tensor in net.state_dict().items())
+    convert("flownets_torch_caffe", source, target)
+    frames = torch.rand(1, 2, 3, 64, 128)
+    with torch.no_grad():
+        theirs = net(frames.flip(2).flatten(1, 2)).flows  # the file's net, which wants BGR
+        ours = loaded_flownet(target)(frames.flatten(1, 2)).flows
+    for a, b in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
 
 
 FULL = {name: converter.network for name, converter in CONVERTERS.items()}  # before any test narrows them

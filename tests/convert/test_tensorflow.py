@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +59,24 @@ def test_a_cut_or_changed_index_is_one_line(tmp_path: Path, net: dict[str, np.nd
         assert str(tmp_path) in str(error) and "\n" not in str(error)
 
 
+def test_an_array_beyond_any_file_is_one_line(tmp_path: Path) -> None:
+    entry = replace(open_checkpoint(write_checkpoint(tmp_path / "m", {"a": np.ones(4)})).entries["a"], offset=2**63)
+    checkpoint = replace(open_checkpoint(tmp_path / "m.index"), entries={"a": entry})
+    with pytest.raises(UserError, match="cut short"):
+        checkpoint.read("a")
+
+
+def test_the_checksum_is_of_all_files(tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    state = {name: tensor for name, tensor in inception_v3(7).state_dict().items() if name in trunk()}
+    sums = []
+    for change in (1, 1.001):
+        changed = {name: tensor * change if "conv" in name else tensor + 0.1 for name, tensor in state.items()}
+        arrays = slim_arrays(changed, False)
+        sums.append(convert("inception_v3_slim", write_checkpoint(tmp_path / "m", arrays), tmp_path / "w.safetensors"))
+    assert len(set(sums)) == 2  # the same index, other arrays
+
+
 def test_missing_and_cut_files(tmp_path: Path) -> None:
     index = write_checkpoint(tmp_path / "m", {"a": np.ones(4)})
     data = tmp_path / "m.data-00000-of-00001"
@@ -65,7 +84,7 @@ def test_missing_and_cut_files(tmp_path: Path) -> None:
     for path, message in (
         (tmp_path / "model.ckpt", "give the .index file"),
         (tmp_path / "gone.index", "No such file"),
-        (index, "ends within a: cut short"),
+        (index, "ends before the end of a: cut short"),
     ):
         with pytest.raises(UserError, match=message):
             open_checkpoint(path).read("a")

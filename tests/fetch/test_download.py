@@ -103,6 +103,21 @@ def test_a_file_of_another_size_is_not_even_begun(site: Web, tmp_path: Path) -> 
     assert names(tmp_path) == set()
 
 
+@pytest.mark.parametrize("checksum", ["md5", None])
+def test_a_file_of_untold_length_is_whole_when_its_last_chunk_has_come(
+    site: Web, tmp_path: Path, checksum: str | None
+) -> None:
+    archive = site.archive("a.bin", CONTENT, checksum=checksum, chunked=True, cuts=[3000])
+    assert download(archive, tmp_path, HASTY).read_bytes() == CONTENT
+    assert len(site.asked) == 2 and names(tmp_path) == {"a.bin"}
+
+
+def test_without_checksum_and_tag_nothing_is_joined(site: Web, tmp_path: Path) -> None:
+    archive = site.archive("a.bin", CONTENT, checksum=None, tag=None, cuts=[4000])
+    assert download(archive, tmp_path, HASTY).read_bytes() == CONTENT
+    assert site.asked == [("/a.bin", None), ("/a.bin", None)]
+
+
 def test_a_lost_connection_is_taken_up_where_it_was_lost(site: Web, tmp_path: Path) -> None:
     archive = site.archive("a.bin", CONTENT, cuts=[1000, 3000, 5000, 7000, 9000])
     assert download(archive, tmp_path, HASTY).read_bytes() == CONTENT

@@ -1,5 +1,6 @@
 """The registry against the configurations, and what is on disk against both."""
 
+import contextlib
 import re
 import subprocess
 import sys
@@ -9,7 +10,8 @@ import pytest
 import tiny_releases
 import yaml
 
-from l2sp.config import CONFIGS, ROOT
+from l2sp.approaches.registry import sets_of
+from l2sp.config import CONFIGS, ROOT, compose
 from l2sp.errors import UserError
 from l2sp.fetch.registry import OFFICIAL, Archive, named
 from l2sp.fetch.sets import state_of
@@ -37,6 +39,7 @@ def test_archives_are_well_formed(name: str, archive: Archive) -> None:
         assert re.fullmatch(r"[0-9a-f]+", digest) and len(digest) == lengths[algorithm]
     assert archive.size is None or archive.size > 0
     assert all(re.fullmatch(r"https?://[\w.-]+/[\w./~?=-]+", url) for url in archive.mirrors)
+    assert archive.checksum or all(url.startswith("https:") for url in archive.mirrors)
     assert len(set(archive.mirrors)) == len(archive.mirrors) and "/" not in archive.file
     for inside, place in archive.places:
         assert safe_name(inside) and safe_name(place)
@@ -68,9 +71,19 @@ def test_the_tree_is_what_the_reader_needs(name: str, tmp_path: Path) -> None:
 def test_names_are_looked_up_once_each_and_the_nearest_is_named() -> None:
     assert [entry.name for entry in named(["davis", "cub200", "davis"])] == ["davis", "cub200"]
     every = [entry.name for entry in named(["all", "davis"])]
-    assert every == [name for name in OFFICIAL if name != "imagenet"]  # no row is trained on it
+    assert every == [name for name, entry in OFFICIAL.items() if entry.of_rows]
     with pytest.raises(UserError, match="unknown data set 'cub'; nearest: 'cub200'"):
         named(["davis", "cub"])
+
+
+def test_all_are_the_sets_that_experiments_are_made_with() -> None:
+    readers = set()
+    for path in (CONFIGS / "experiment").rglob("*.yaml"):
+        name = path.relative_to(CONFIGS / "experiment").with_suffix("").as_posix()
+        for scale in ("paper", "pocket", "mini"):
+            with contextlib.suppress(UserError):  # not every experiment has every scale
+                readers |= {data.reader for data in sets_of(compose([f"experiment={name}", f"scale={scale}"])).values()}
+    assert {load(entry.name).reader for entry in named(["all"])} == readers & {load(name).reader for name in OFFICIAL}
 
 
 def test_missing_and_damaged_sets(tmp_path: Path) -> None:

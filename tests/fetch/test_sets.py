@@ -1,8 +1,10 @@
 """Whole data sets: fetched, unpacked, verified; left alone where they are; and nothing but a line where it fails."""
 
+import contextlib
 import errno
 import os
 import shutil
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -125,6 +127,40 @@ def test_a_set_under_its_other_name_is_completed_where_it_lies(
     state = fetch(entry, tiny.root, WISHES)
     assert state.status is Status.COMPLETE and state.folder == tiny.root / alias
     assert asked(tiny.site) == [archive]
+
+
+def test_what_another_process_completed_meanwhile_is_not_fetched(
+    tiny: Release, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (entry,) = tiny.publish("cub200")
+
+    @contextlib.contextmanager
+    def late(root: Path) -> Iterator[None]:
+        tiny_releases.write("cub200", root)
+        with claimed(root):
+            yield
+
+    monkeypatch.setattr(sets, "claimed", late)
+    assert fetch(entry, tiny.root, WISHES).status is Status.COMPLETE and tiny.site.asked == []
+
+
+def test_a_file_in_the_place_of_the_folder_is_named(tiny: Release) -> None:
+    (entry,) = tiny.publish("cub200")
+    tiny.root.mkdir()
+    (tiny.root / entry.folder).touch()
+    with pytest.raises(UserError, match=rf"move {tiny.root / entry.folder} away"):
+        fetch(entry, tiny.root, WISHES)
+
+
+def test_a_folder_that_cannot_be_locked_is_used_with_a_warning(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*_: object) -> None:
+        raise OSError(errno.EBADF, "Bad file descriptor")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    with claimed(tmp_path):
+        assert "cannot be locked (Bad file descriptor)" in caplog.text
 
 
 def test_what_was_unpacked_is_moved_to_another_disk(tiny: Release, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,12 +18,16 @@ HASTY = Patience(timeout=10, tries=3, pause=0)
 
 @dataclass
 class Page:
-    """`cuts`: of the next answers, after how many bytes the connection is lost, counted from the file's start."""
+    """`chunked`: sent in chunks, without its length.
+
+    `cuts`: of the next answers, after how many bytes the connection is lost, counted from the file's start.
+    """
 
     content: bytes = b""
     status: int = 200
     location: str | None = None
     ranges: bool = True
+    chunked: bool = False
     tag: str | None = '"one"'
     cuts: list[int] = field(default_factory=list)
 
@@ -87,9 +91,21 @@ def _answer(handler: BaseHTTPRequestHandler, page: Page) -> None:
     if status == 416:
         handler.send_header("Content-Range", f"bytes */{size}")
     body = b"" if status == 416 else page.content[start:]
+    if page.chunked:
+        handler.send_header("Transfer-Encoding", "chunked")
+        body = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in _parts(body, 1000)) + b"0\r\n\r\n"
+        handler.end_headers()
+        cut = page.cuts.pop(0) if page.cuts else None
+        handler.close_connection = cut is not None
+        handler.wfile.write(body if cut is None else body[:cut])
+        return
     handler.send_header("Content-Length", str(len(body)))
     handler.end_headers()
     if page.cuts:
         body = page.content[start : max(start, page.cuts.pop(0))]
         handler.close_connection = True
     handler.wfile.write(body)
+
+
+def _parts(content: bytes, size: int) -> Iterator[bytes]:
+    return (content[start : start + size] for start in range(0, len(content), size))

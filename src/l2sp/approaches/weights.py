@@ -144,7 +144,7 @@ def read_weights(path: Path, expected: str | None = None) -> tuple[Tensors, str]
     """Tensors and checksum of one file; the checksum is compared before anything is parsed."""
     if not path.is_file():
         raise UserError(f"{path}: no such file of starting weights; make it or correct the path")
-    reader = _READERS.get(path.suffix)
+    reader = _READERS.get(path.suffix if not path.name.endswith(".pth.tar") else ".pth")
     if reader is None:
         raise UserError(f"{path}: starting weights are read from {', '.join(_READERS)} files")
     found = file_sha256(path)
@@ -222,6 +222,10 @@ def _from_timm(model: nn.Module, path: Path | None, sha256: str | None, key: str
         ).state_dict()
     except Exception as error:  # no network, a proxy, a hub that is down: many classes, one remedy
         reason = str(error).split("\n", 1)[0][:120]
+        if file:
+            raise UserError(
+                f"{Path(file).resolve()}: damaged ({reason}); delete it, and it is fetched again"
+            ) from error
         raise UserError(
             f"{key}.source timm: cannot fetch {name} ({reason}); fetch https://huggingface.co/timm/{name} "
             f"model.safetensors elsewhere, then set {key}.source=file and {key}.file to it"

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from l2sp.approaches.segflow.network import segmentation_branch
 from l2sp.approaches.weights import check_values, file_sha256, read_weights, save_weights
 from l2sp.convert.caffe import Blobs, read_caffemodel
 from l2sp.convert.inception import apart, read_inception, trunk
+from l2sp.convert.tensorflow import checkpoint_files
 from l2sp.errors import UserError
 
 __all__ = ["CONVERTERS", "Converter", "convert"]
@@ -31,17 +33,19 @@ class Converter:
 
     `apart`: how far apart the outputs of our network and of an independent implementation are with these tensors, as a
     share of the outputs' size. Only Inception-V3 has one: no library of ours has the others, whose layers are held
-    against the published nets' one by one.
+    against the published nets' one by one. `files`: all that `read` reads of a source.
     """
 
     what: str
     read: Callable[[Path], Tensors]
     network: Callable[[], Mapping[str, Tensor]]
     apart: Callable[[Tensors], float] | None = None
+    files: Callable[[Path], Sequence[Path]] = lambda source: (source,)
 
 
 def convert(name: str, source: Path, target: Path) -> str:
-    """Makes `target`, a safetensors file, of `source` by the converter of that name; returns the source's SHA-256.
+    """Makes `target`, a safetensors file, of `source` by the converter of that name; returns the source's SHA-256 (of a
+    checkpoint of several files, that of the list of theirs).
 
     The file says what it was made of. Nothing is written unless every tensor of the network is there, in its shape,
     finite and not all zeros (but for biases).
@@ -59,9 +63,16 @@ def convert(name: str, source: Path, target: Path) -> str:
     _check(source, tensors, wanted)
     if converter.apart is not None and not (difference := converter.apart(tensors)) <= _APART:  # nor NaN
         raise UserError(f"{source}: outputs differ by {difference:.1e} from those of timm's network with these weights")
-    checksum = file_sha256(source)
+    checksum = _checksum(converter.files(source))
     save_weights(target, tensors, {"converter": name, "source": source.name, "sha256": checksum})
     return checksum
+
+
+def _checksum(files: Sequence[Path]) -> str:
+    """SHA-256 of a file; of several, of the lines that `sha256sum` would print of them."""
+    sums = [file_sha256(path) for path in files]
+    lines = "".join(f"{one}  {path.name}\n" for one, path in zip(sums, files, strict=True))
+    return sums[0] if len(sums) == 1 else hashlib.sha256(lines.encode()).hexdigest()
 
 
 def _check(source: Path, tensors: Tensors, wanted: Mapping[str, Tensor]) -> None:
@@ -150,8 +161,15 @@ def _flownet_caffe(path: Path) -> Tensors:
     return tensors
 
 
+def _flownet_torch_caffe(path: Path) -> Tensors:
+    """As `_flownet_torch`, of a file that was itself made of Caffe's, whose first layer reads BGR."""
+    tensors = _flownet_torch(path)
+    first = tensors["flow.conv1.weight"]
+    return {**tensors, "flow.conv1.weight": torch.from_numpy(_rgb(first.numpy()).copy())}
+
+
 def _flownet_torch(path: Path) -> Tensors:
-    """As in the usual ports to PyTorch: RGB, layers within `Sequential`s, biases perhaps left out: then zero."""
+    """As trained by the usual ports to PyTorch: RGB, layers within `Sequential`s, perhaps without biases: then zero."""
     found, _ = read_weights(path)
     tensors: Tensors = {}
     for ours, own in _flownet_names().items():
@@ -185,7 +203,10 @@ CONVERTERS: Mapping[str, Converter] = {
     "resnet101_caffe": Converter("ResNet-101 of 2015 (.caffemodel), SegFlow's backbone", _resnet101, _of_resnet101),
     "flownets_caffe": Converter("FlowNetS (.caffemodel), SegFlow's flow branch", _flownet_caffe, _of_flownet),
     "inception_v3_slim": Converter(
-        "Inception-V3 of TF-slim (a checkpoint's .index), DSTL's net", read_inception, trunk, apart
+        "Inception-V3 of TF-slim (a checkpoint's .index), DSTL's net", read_inception, trunk, apart, checkpoint_files
     ),
-    "flownets_torch": Converter("FlowNetS (.pth, .pt) of a port to PyTorch", _flownet_torch, _of_flownet),
+    "flownets_torch": Converter("FlowNetS (.pth, .pth.tar, .pt) trained in PyTorch", _flownet_torch, _of_flownet),
+    "flownets_torch_caffe": Converter(
+        "FlowNetS (.pth, .pth.tar, .pt) in PyTorch's format, made of Caffe's", _flownet_torch_caffe, _of_flownet
+    ),
 }

@@ -18,6 +18,8 @@ ORIGINALS = "weights/original"
 class Published:
     """A file of starting weights: `names` (patterns) of what is published, with the converter of each; `whence` it is.
 
+    Of patterns that a file's name fits, the first counts.
+
     Nobody publishes a checksum of these files; what they are is checked tensor by tensor, and noted in what is made.
     """
 
@@ -31,7 +33,11 @@ PUBLISHED = {
         "ResNet-101-model.caffemodel, linked from github.com/KaimingHe/deep-residual-networks",
     ),
     "weights/flownets_chairs.safetensors": Published(
-        {"*[Ff]low[Nn]et*.caffemodel": "flownets_caffe", "*[Ff]low[Nn]et*.pth": "flownets_torch"},
+        {
+            "*[Ff]low[Nn]et*.caffemodel": "flownets_caffe",
+            "*[Ff]low[Nn]et*from_caffe*.pth*": "flownets_torch_caffe",
+            "*[Ff]low[Nn]et*.pth*": "flownets_torch",
+        },
         "FlowNetS trained on FlyingChairs: FlowNet's caffemodel (lmb.informatik.uni-freiburg.de) or a port to PyTorch "
         "(linked from github.com/ClementPinard/FlowNetPytorch)",
     ),
@@ -52,11 +58,12 @@ def convert_published(target: str, data_root: Path) -> str | None:
     """
     published = PUBLISHED[target]
     folder = data_root / ORIGINALS
-    found = [(path, converter) for name, converter in published.names.items() for path in sorted(folder.glob(name))]
+    fitting = [(path, converter) for name, converter in published.names.items() for path in sorted(folder.glob(name))]
+    found = list({path: (path, converter) for path, converter in reversed(fitting)}.values())
     if not found:
         return None
     if len(found) > 1:
-        names = ", ".join(path.name for path, _ in found)
+        names = ", ".join(sorted(path.name for path, _ in found))
         raise UserError(f"{folder}: {names} might all be {published.whence}; leave one")
     path, converter = found[0]
     return convert(converter, path, data_root / target)

@@ -6,6 +6,7 @@ lies. Nothing is trusted: every place and length is held against what is there.
 
 from __future__ import annotations
 
+import glob
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from numpy.typing import NDArray
 from l2sp.convert.wire import MalformedError, fields, varint
 from l2sp.errors import UserError
 
-__all__ = ["Checkpoint", "open_checkpoint"]
+__all__ = ["Checkpoint", "checkpoint_files", "open_checkpoint"]
 
 _MAGIC, _FOOTER = bytes.fromhex("57fb808b247547db"), 48
 _FLOAT = 1  # TensorFlow's number of the type of 32-bit floats
@@ -53,14 +54,19 @@ class Checkpoint:
             raise UserError(f"{self.prefix}: {name} does not hold 32-bit floats in its shape")
         path = self.prefix.with_name(f"{self.prefix.name}.data-{entry.shard:05d}-of-{self.shards:05d}")
         try:
+            if path.stat().st_size < entry.offset + entry.size:
+                raise UserError(f"{path}: ends before the end of {name}: cut short; fetch it again")
             with path.open("rb") as file:
                 file.seek(entry.offset)
                 content = file.read(entry.size)
         except OSError as error:
             raise UserError(f"{path}: {error.strerror}; a checkpoint is its .index and all .data files") from error
-        if len(content) != entry.size:
-            raise UserError(f"{path}: ends within {name}: cut short; fetch it again")
         return np.frombuffer(content, "<f4").reshape(entry.shape).astype(np.float32)
+
+
+def checkpoint_files(index: Path) -> list[Path]:
+    """All files of the checkpoint whose `.index` file that is, those of its arrays after it."""
+    return [index, *sorted(index.parent.glob(f"{glob.escape(index.stem)}.data-*-of-*"))]
 
 
 def open_checkpoint(path: Path) -> Checkpoint:

@@ -188,7 +188,7 @@ def _read_folders(name: str, release: Release) -> Classification:
         try:
             found = ImageFolder(release.root / folder, allow_empty=True)
         except OSError:
-            raise release.error(folder, "no such folder, or no class folder in it") from None
+            raise release.error(folder, "no such folder, no class folder in it, or one without images") from None
         parts.append([(Path(path), found.classes[label]) for path, label in found.samples])
     classes = sorted({label for part in parts for _, label in part})
     labels = {label: number for number, label in enumerate(classes)}

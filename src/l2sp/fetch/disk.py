@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import logging
 import os
 import shutil
 from collections.abc import Iterator
@@ -13,6 +14,8 @@ from pathlib import Path
 from l2sp.errors import UserError
 
 __all__ = ["check_room", "claimed", "in_words"]
+
+_log = logging.getLogger(__name__)
 
 
 def in_words(size: float) -> str:
@@ -56,3 +59,5 @@ def _lock(handle: int, root: Path) -> None:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         raise UserError(f"{root}: another process is fetching into it: wait for it, or end it") from None
+    except OSError as error:  # some network file systems lock no folder
+        _log.warning("%s: cannot be locked (%s): let no other process fetch into it", root, error.strerror)

@@ -161,7 +161,10 @@ def _fetch(archive: Archive, url: str, part: _Part, patience: Patience) -> None:
 
 def _attempt(archive: Archive, url: str, part: _Part, timeout: float) -> None:
     """One request for what `part` lacks; raises _Failed unless it is whole after it."""
-    have, validator = part.size, part.origin().get("validator") if part.origin().get("url") == url else None
+    validator = part.origin().get("validator") if part.origin().get("url") == url else None
+    if archive.checksum is None and validator is None:
+        part.remove()  # nothing would tell whether what comes is of the same version
+    have = part.size
     # identity: a .tgz must not come unpacked
     headers = {"Accept-Encoding": "identity"}
     if have:

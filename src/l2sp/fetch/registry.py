@@ -39,7 +39,7 @@ class OfficialSet:
     `aliases`: other folders named there in which the same layout may lie already; what lacks is then added to it.
     `archives`: an earlier one's places are never inside a later one's. `manual`: what a person has to do, where
     there is no archive to fetch, or where the links have died. `tree`: what lies below `folder` when it is whole.
-    `of_rows`: rows of the tables are made with it, so that it is one of "all".
+    `of_rows`: an experiment fine-tunes on it, or pre-trains a part that another starts from; these are "all".
     """
 
     name: str
@@ -194,9 +194,10 @@ _SETS = (
         (),
         (
             "register at image-net.org, accept the terms of use and download ILSVRC2012_devkit_t12.tar.gz, "
-            "ILSVRC2012_img_train.tar and ILSVRC2012_img_val.tar into imagenet (148 GB, and as much unpacked)",
-            "python -c \"from torchvision.datasets import ImageNet; [ImageNet('imagenet', part) for part in ('train', "
-            "'val')]\" there compares their md5 and unpacks them, the images of val into a folder for each class",
+            "ILSVRC2012_img_train.tar and ILSVRC2012_img_val.tar into the folder imagenet (155 GB, as much unpacked)",
+            ".venv/bin/python -c \"from torchvision.datasets import ImageNet; [ImageNet('<that folder>', part) for "
+            "part in ('train', 'val')]\" compares their md5 and unpacks them, the images of val into a folder for each "
+            "class; if it was interrupted, delete train and val before you repeat it",
         ),
         ("train", "val"),
         of_rows=False,
@@ -287,7 +288,7 @@ OFFICIAL: Mapping[str, OfficialSet] = MappingProxyType({entry.name: entry for en
 
 
 def named(names: Sequence[str]) -> tuple[OfficialSet, ...]:
-    """The entries of `names`, each once, in order; "all" stands for those that rows of the tables are made with.
+    """The entries of `names`, each once, in order; "all" stands for those that experiments are made with.
 
     Raises:
         UserError: an unknown name; the message has the nearest right one.

@@ -56,15 +56,16 @@ def fetch(entry: OfficialSet, root: Path, wishes: Wishes) -> State:
     state = state_of(entry, root)
     if state.status is Status.COMPLETE:
         return state
-    _obtainable(entry, state, root)
+    _check_by_hand(entry, state, root)
     with claimed(root):
         state = state_of(entry, root)  # another process may just have completed it
-        if state.status is not Status.COMPLETE:
-            _complete(entry, _obtainable(entry, state, root), root, wishes)
-        return state_of(entry, root)
+        return state if state.status is Status.COMPLETE else _complete(entry, state, root, wishes)
 
 
-def _complete(entry: OfficialSet, archives: Sequence[Archive], root: Path, wishes: Wishes) -> None:
+def _complete(entry: OfficialSet, state: State, root: Path, wishes: Wishes) -> State:
+    archives = lacking(entry, root)
+    if not archives:
+        raise UserError(_not_official(entry, state, root))
     downloads = root / DOWNLOADS
     put = {archive.file for archive in archives if (downloads / archive.file).exists()}  # by a person, or kept
     files = _download(archives, downloads, wishes.patience)
@@ -76,27 +77,25 @@ def _complete(entry: OfficialSet, archives: Sequence[Archive], root: Path, wishe
         raise
     state = state_of(entry, root)
     if state.status is not Status.COMPLETE:
-        raise UserError(_not_official(entry, state))
+        raise UserError(_not_official(entry, state, root))
     if not wishes.keep:
         _discard(ours, downloads)
+    return state
 
 
-def _obtainable(entry: OfficialSet, state: State, root: Path) -> tuple[Archive, ...]:
-    """What has to be fetched of a set that is not complete; raises UserError where only a person can go on."""
-    archives = lacking(entry, root)
-    by_hand = [a for a in archives if not a.mirrors and not (root / DOWNLOADS / a.file).exists()]
+def _check_by_hand(entry: OfficialSet, state: State, root: Path) -> None:
+    """Raises UserError where only a person can get what lacks."""
+    by_hand = [a for a in lacking(entry, root) if not a.mirrors and not (root / DOWNLOADS / a.file).exists()]
     if by_hand or not entry.archives:
         raise UserError(
             f"{entry.name} is {state.status} ({state.message}): it has to be got by hand: {entry.manual[0]}"
         )
-    if not archives:
-        raise UserError(_not_official(entry, state))
-    return archives
 
 
-def _not_official(entry: OfficialSet, state: State) -> str:
+def _not_official(entry: OfficialSet, state: State, root: Path) -> str:
+    place = state.folder or root / entry.folder
     return (
-        f"{entry.name} is {state.status} ({state.message}): move {state.folder} away, and the same command fetches the "
+        f"{entry.name} is {state.status} ({state.message}): move {place} away, and the same command fetches the "
         "official release"
     )
 

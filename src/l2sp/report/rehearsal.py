@@ -42,6 +42,7 @@ class Rehearsed:
     rate_last: float
     rate_error: float
     date: str
+    commit: str
     torch: str
     cores: int
 
@@ -56,10 +57,11 @@ _CAPTION = (
     "layout and resolution that the miniature draws and with weights of the published shapes and random values. Each "
     "run made two steps of its published schedule, with a checkpoint after the first from which everything was built "
     "anew (bit for bit what had been saved, or the run would not be here), and tested one item by the full protocol. "
-    "The precision is the published one, bfloat16 for EncNet and DSTL. EncNet has the 4 crops of one of the paper's "
-    "four GPUs; SegFlow's phases take turns after every step, so that each is seen. Seconds a step are of the second "
-    "one, with its data; those in all are of the whole process. Disk is what the run's folder held. Shared weights "
-    "are pulled to w0 or decay with alpha, new ones decay with beta, exempt parameters are left alone."
+    "The precision is paper scale's, bfloat16 for EncNet and DSTL. EncNet has the 4 crops of one of the paper's four "
+    "GPUs; SegFlow's phases take turns after every step, so that each is seen. Seconds a step are of the second one, "
+    "with its data, which with a flow phase is one of flow; those in all are of the whole process. Disk is what the "
+    "run's folder held. The first rate is the optimiser's, the others are the schedule's. Shared weights are pulled "
+    "to w0 or decay with alpha, new ones decay with beta, exempt parameters are left alone."
 )
 
 
@@ -79,7 +81,8 @@ def _heading(found: Sequence[Rehearsed]) -> str:
     machines = " and ".join(sorted({f"{item.cores} CPU cores, torch {item.torch}" for item in found}))
     minutes = sum(item.run_seconds for item in found) / 60
     when = " to ".join(dict.fromkeys((days[0], days[-1])))
-    return f"Rehearsal of scale=paper, {when}: {len(found)} runs in {minutes:.0f} minutes, {machines}"
+    commits = ", ".join(sorted({item.commit[:7] or "?" for item in found}))
+    return f"Rehearsal of scale=paper, {when}, commit {commits}: {len(found)} runs in {minutes:.0f} minutes, {machines}"
 
 
 def _line(item: Rehearsed) -> tuple[str, ...]:
