@@ -27,7 +27,9 @@ def main() -> int:
     found, failed = rehearse_all(Path(arguments.artifacts), arguments.row, partial(print, flush=True))
     if failed:
         print(f"failed: {', '.join(failed)}")
-    elif not arguments.row:
+    elif arguments.row:
+        print(f"{len(found)} runs rehearsed, all well; a table is written when all rows are asked for")
+    else:
         print(write_rehearsal(Path(arguments.results), found))
     print(f"{(time.monotonic() - started) / 60:.1f} minutes, with the drawing of what lacked")
     return bool(failed)

@@ -16,6 +16,7 @@ from tqdm import tqdm
 from l2sp.cli import one_line_errors
 from l2sp.cost import DEVICES
 from l2sp.doctor import check_rows, describe_rows, room
+from l2sp.errors import UserError
 
 
 def main() -> int:
@@ -24,9 +25,13 @@ def main() -> int:
     parser.add_argument("--scale", default="paper", help="mini, pocket or paper")
     parser.add_argument("--data", type=Path, default=Path("data"), help="folder of the data sets' folders")
     parser.add_argument("--row", action="append", default=[], help="an experiment (default: all of Table 3)")
-    parser.add_argument("--device", default="a100", choices=DEVICES, help="the GPU that estimates are for")
+    parser.add_argument(
+        "--device", default="a100", type=str.lower, choices=DEVICES, help="the GPU that estimates are for"
+    )
     parser.add_argument("--seeds", type=int, default=3, help="of each arm, in the estimate for all")
     arguments = parser.parse_args()
+    if arguments.data.is_file():
+        raise UserError(f"DATA={arguments.data}: a file; name the folder that holds the data sets' folders")
     logging.disable(logging.WARNING)  # what readers and loaders remark is in the lines below
     rows = list(tqdm(check_rows(arguments.scale, arguments.data, arguments.row), unit="row", disable=None, leave=False))
     count = torch.cuda.device_count()

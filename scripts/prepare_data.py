@@ -25,7 +25,7 @@ def main() -> None:
     parser.add_argument("--verify", "--list", action="store_true", help="fetch nothing")
     parser.add_argument("--keep", action="store_true", help="keep the archives after they were unpacked and verified")
     args = parser.parse_args()
-    names = [name for given in args.sets for name in given.split(",") if name]
+    names = [name.strip() for given in args.sets for name in given.split(",") if name.strip()]
     if not names:
         print(report({name: state_of(entry, args.data) for name, entry in OFFICIAL.items()}, args.data))
     elif args.verify:

@@ -140,6 +140,22 @@ def test_dry_run_lists_and_does_nothing(checkout: Path) -> None:
     assert not (checkout / "dry").exists()
 
 
+def test_what_would_run_is_listed_without_data_too(tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        ROOT / "experiments" / "reproduce.py",
+        "--results",
+        tmp_path,
+        "--scale",
+        "pocket",
+        "--dry",
+    ]
+    text = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path).stdout
+    assert "no data dstl_cub200 " in text and "no data: dstl_cub200: no folder CUB_200_2011" in text
+    runs = sum(line.startswith("no data ") for line in text.splitlines())
+    assert f"{runs} runs, {runs} to do, of which {runs} lack data (DATA=<folder> says where it is)" in text
+
+
 @pytest.mark.parametrize(
     "words,message",
     [
@@ -149,7 +165,7 @@ def test_dry_run_lists_and_does_nothing(checkout: Path) -> None:
         (["--scale", "pocket", "--data", str(ROOT / "src")], "no row can run: dstl_cub200: "),
         (
             ["--scale", "pocket"],
-            "no row can run (DATA=<folder> says where data sets are): dstl_cub200: data: no folder",
+            "no row can run (DATA=<folder> says where data sets are): dstl_cub200: no folder",
         ),
         (["--plan", "table7"], "no plan 'table7'"),
         (["--seeds", "0"], "SEEDS=0"),

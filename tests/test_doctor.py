@@ -66,7 +66,7 @@ def test_the_exit_code_tells_whether_the_row_can_start() -> None:
 
 def test_disk_counts_archives_twice_and_can_be_what_lacks(tmp_path: Path) -> None:
     found = one("paper", tmp_path, "dstl_food101")
-    packed = sum(archive.size or 0 for archive in found.sets["data"].needed)
+    packed = sum(archive.size or 0 for archive in found.needed)
     assert packed > 4e9 and found.disk == 2 * packed + 24 * found.cost.parameters
     assert replace(found, free=found.disk - 1).lacking == ["data", "weights", "disk"]
 

@@ -155,7 +155,7 @@ def test_a_failed_row_gives_no_table_and_what_was_found_is_kept_for_its_code(
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_text(json.dumps({**dataclasses.asdict(committed()[0]), "code": code}))
 
-    monkeypatch.setattr(rehearsal, "_data", lambda _: tmp_path)
+    monkeypatch.setattr(rehearsal, "_data", lambda *_: tmp_path)
     monkeypatch.setattr(rehearsal, "_in_process", work)
     code = {"commit": "c0ffee", "dirty": False, "torch": "2"}
     monkeypatch.setattr(rehearsal, "_code", lambda: code)

@@ -152,6 +152,21 @@ def test_a_damaged_file_is_neither_replaced_nor_a_start(tmp_path: Path, monkeypa
     assert not found.ready and found.remedy.startswith(f"delete {path}; then put ResNet-101-model.caffemodel")
 
 
+def test_a_damaged_original_does_not_keep_the_other_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def convert(target: str, root: Path) -> None:
+        asked.append(target)
+        if "resnet101" in target:
+            raise UserError("ResNet-101-model.caffemodel: damaged")
+
+    monkeypatch.setattr(starts, "convert_published", convert)
+    cfg = compose(["experiment=segflow_davis", "scale=paper"])
+    found = provide(cfg, {key: nn.Conv2d(1, 1, 1) for key in ("weights", "flow_weights")}, tmp_path)
+    assert len(asked) == 2 and [one.ready for one in found] == [False, False]
+    assert found[0].found == "ResNet-101-model.caffemodel: damaged" and "is not there" in found[1].found
+
+
 def test_published_files_are_converted_where_they_lie(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     target, calls = "weights/flownets_chairs.safetensors", []
     monkeypatch.setattr(published, "convert", lambda *given: calls.append(given) or "sum")

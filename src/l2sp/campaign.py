@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -51,10 +51,12 @@ def run_campaign(campaign: Campaign) -> int:
     everything = expand(plans, campaign.scale, campaign.seeds, common)
     planned, missing = _with_data(everything)
     if campaign.dry:
-        return _list(planned, missing.values())
+        return _list(everything, missing)
     if not planned:
         hint = "" if campaign.data else " (DATA=<folder> says where data sets are)"
-        raise UserError(f"no row can run{hint}: " + "; ".join(missing.values()))
+        first, *others = missing.values()
+        more = f"; and {len(others)} others, which DRY=1 lists and make doctor helps with" if others else ""
+        raise UserError(f"no row can run{hint}: {first}{more}")
     results = Path(campaign.results)
     for item in planned:
         if _state(item) == "done":
@@ -135,14 +137,15 @@ def _with_data(everything: Sequence[Planned]) -> tuple[list[Planned], dict[str, 
     return [replace(item, data=digests[item.cfg.experiment]) for item in at_hand], missing
 
 
-def _list(planned: Sequence[Planned], missing: Iterable[str]) -> int:
-    states = [_state(item) for item in planned]
-    for item, state in zip(planned, states, strict=True):
+def _list(everything: Sequence[Planned], missing: Mapping[str, str]) -> int:
+    states = ["no data" if item.cfg.experiment in missing else _state(item) for item in everything]
+    for item, state in zip(everything, states, strict=True):
         print(f"{state:7} {item.label}")
-    for line in missing:
-        print(f"no data {line}")
-    hint = "" if planned else " (DATA=<folder> says where data sets are)"
-    print(f"{len(planned)} runs, {sum(state != 'done' for state in states)} to do{hint}")
+    for line in missing.values():
+        print(f"no data: {line}")
+    lacking = states.count("no data")
+    hint = f", of which {lacking} lack data (DATA=<folder> says where it is)" if lacking else ""
+    print(f"{len(states)} runs, {len(states) - states.count('done')} to do{hint}")
     return 0
 
 

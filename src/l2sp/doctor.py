@@ -42,10 +42,11 @@ class SetState:
         """Whether a run can be made on it that needs the official release, or (else) anything that can be read."""
         return self.whole if official else bool(self.state.found)
 
-    @property
-    def needed(self) -> tuple[Archive, ...]:
+    def needed(self, official: bool) -> tuple[Archive, ...]:
         """The archives that must be fetched: what lacks; all, where what is there is not the release."""
-        return () if self.whole or self.source is None else lacking(self.source, self.root) or self.source.archives
+        if self.ready(official) or self.source is None:
+            return ()
+        return lacking(self.source, self.root) or self.source.archives
 
 
 @dataclass(frozen=True)
@@ -69,9 +70,15 @@ class Checked:
         ]
 
     @property
+    def needed(self) -> list[Archive]:
+        """The archives that must be fetched, each once."""
+        official = self.cfg.scale.require_official
+        return list({a.file: a for one in self.sets.values() for a in one.needed(official)}.values())
+
+    @property
     def disk(self) -> int:
         """Bytes that must be free: archives whose sizes are published, and as much unpacked; two checkpoints."""
-        archives = sum(archive.size or 0 for one in self.sets.values() for archive in one.needed)
+        archives = sum(archive.size or 0 for archive in self.needed)
         return 2 * archives + 2 * 12 * self.cost.parameters
 
     @property
@@ -129,7 +136,8 @@ def describe_rows(rows: Sequence[Checked], device: Device, seeds: int) -> Iterat
     total, told = 0.0, set[str]()
     for row in rows:
         verdict = f"lacks {', '.join(row.lacking)}" if row.lacking else "can start"
-        number = f"row {row.cfg.row.number} of Table {row.cfg.row.table}, " if row.cfg.row else ""
+        paper = row.cfg.row
+        number = f"row {paper.number} of Table {paper.table}, " if paper and paper.number else ""
         yield f"{row.cfg.experiment} ({number}scale={row.cfg.scale.name}): {verdict}"
         for label, texts in _facts(row, device):
             for text in texts:
@@ -142,13 +150,14 @@ def describe_rows(rows: Sequence[Checked], device: Device, seeds: int) -> Iterat
     yield _all_disk(rows)
     yield (
         f"{ready} of {len(rows)} rows can start; both arms with {seeds} seeds would take about "
-        f"{2 * seeds * total:.1f} hours of {device.name}, without testing parts of unknown size and the training parts"
+        f"{2 * seeds * total:.1f} hours of {device.name} for these rows alone, without testing parts of unknown size "
+        "and the training parts"
     )
 
 
 def _needed(rows: Sequence[Checked]) -> list[Archive]:
     """The archives of all rows, each once: some rows share their data."""
-    return list({a.file: a for row in rows for one in row.sets.values() for a in one.needed}.values())
+    return list({archive.file: archive for row in rows for archive in row.needed}.values())
 
 
 def room(rows: Sequence[Checked]) -> bool:
@@ -179,15 +188,15 @@ def _of_set(one: SetState, official: bool) -> Iterator[str]:
     yield f"{one.config.reader}: {one.state.status}: {one.state.message}"
     if one.ready(official):
         return
-    todo = one.config.remedy
-    if one.source and one.source.linked:
-        away = f"move {one.state.folder} away, then " if one.state.folder and not lacking(one.source, one.root) else ""
-        todo = f"{away}make data SETS={one.source.name} DATA='{one.root}' fetches it; or {todo}"
-    yield f"{_TO_DO}{todo}"
+    stuck = one.state.folder and one.source and not lacking(one.source, one.root)
+    away = f"move {one.state.folder} away, then " if stuck else ""
+    source = one.source
+    fetch = f"make data SETS={source.name} DATA='{one.root}' fetches it; or " if source and source.linked else ""
+    yield f"{_TO_DO}{away}{fetch}{one.config.remedy}"
 
 
 def _disk(row: Checked) -> str:
-    unknown = [archive.file for one in row.sets.values() for archive in one.needed if archive.size is None]
+    unknown = [archive.file for archive in row.needed if archive.size is None]
     more = f", and {', '.join(unknown)}, whose size is not published," if unknown else ""
     return (
         f"{row.disk / 1e9:.1f} GB for what must be fetched{more} and for checkpoints; {row.free / 1e9:.0f} GB are free"

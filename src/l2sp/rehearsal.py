@@ -13,7 +13,7 @@ import logging
 import multiprocessing as mp
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from copy import deepcopy
 from datetime import date
 from pathlib import Path
@@ -39,12 +39,11 @@ from l2sp.training.schedule import lr_factor
 
 __all__ = ["closed_form", "rehearse", "rehearse_all"]
 
-_WORLDS = (
-    ("release", "objects"),
-    ("release", "scenes"),
-    ("release_davis", "clips"),
-    ("release_scene_flow", "clips"),
-)
+_WORLDS = {
+    "dstl": (("release", "objects"),),
+    "encnet": (("release", "scenes"),),
+    "segflow": (("release_davis", "clips"), ("release_scene_flow", "clips")),
+}
 
 _COMMON = ("scale.require_official=false", "runtime.device=cpu", "runtime.workers=0")
 """Few files stand for the release. The precision stays paper scale's, though few processors are fast in it."""
@@ -73,12 +72,14 @@ def rehearse_all(
         UserError: an unknown experiment.
     """
     planned = table3("paper", only)
-    data = _data(artifacts)
+    say("drawing the files that lack, in the official layouts")
+    data = _data(artifacts, {item.cfg.approach.name for item in planned})
     found, failed, started = [], [], time.monotonic()
     for number, item in enumerate(planned, 1):
         name = f"{item.cfg.experiment}-{item.cfg.reg.name}"
         file = artifacts / "rows" / f"{name}.json"
-        if not _fresh(file):
+        known = _fresh(file)
+        if not known:
             file.unlink(missing_ok=True)
             _in_process(_overrides(item, data, artifacts), item.overrides, file)
         if not file.exists():
@@ -87,15 +88,18 @@ def rehearse_all(
             continue
         found.append(_load(file))
         left = (time.monotonic() - started) / number * (len(planned) - number)
-        say(f"[{number}/{len(planned)}, {left / 60:.0f} min left] {name}: {found[-1].step_seconds:.1f} s a step")
+        say(
+            f"[{number}/{len(planned)}, {left / 60:.0f} min left] {name}: {found[-1].step_seconds:.1f} s a step"
+            f"{f' (found, of {found[-1].date})' if known else ''}"
+        )
     return found, failed
 
 
-def _data(artifacts: Path) -> Path:
-    """A data folder with all sets in their official layout; draws them first."""
+def _data(artifacts: Path, approaches: Collection[str]) -> Path:
+    """A data folder with the sets of some approaches in their official layout; draws them first."""
     root = artifacts / "data"
     root.mkdir(parents=True, exist_ok=True)
-    for name, part in _WORLDS:
+    for name, part in (world for approach in sorted(approaches) for world in _WORLDS[approach]):
         for folder in ensure_world(artifacts, name, part).iterdir():
             link = root / folder.name
             if folder.is_dir():

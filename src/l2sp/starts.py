@@ -39,19 +39,24 @@ def start_states(cfg: TrainConfig, modules: Mapping[str, nn.Module], data_root: 
 def provide(cfg: TrainConfig, modules: Mapping[str, nn.Module], data_root: Path) -> list[StartState]:
     """As `start_states`, after having fetched what timm publishes and converted published files that lie ready.
 
-    Raises:
-        UserError: a file cannot be fetched, is damaged, or is of another network.
+    What cannot be fetched, is damaged or of another network is not ready, for that reason; the others are provided.
     """
-    starts = starts_of(cfg)
+    starts, failed = starts_of(cfg), dict[str, str]()
     for key, module in modules.items():
-        start = starts.get(key)
-        if start is None:
-            continue
-        if start.source == "timm":
-            load_start("timm", module, None, start.sha256, CLASSIFIERS, key)
-        elif start.source == "file" and start.file in PUBLISHED and not (data_root / start.file).exists():
-            convert_published(start.file, data_root)
-    return start_states(cfg, modules, data_root)
+        try:
+            if key in starts:
+                _provide(starts[key], module, data_root, key)
+        except UserError as error:
+            failed[key] = str(error)
+    states = start_states(cfg, modules, data_root)
+    return [StartState(one.key, False, failed[one.key]) if one.key in failed else one for one in states]
+
+
+def _provide(start: WeightsConfig, module: nn.Module, data_root: Path, key: str) -> None:
+    if start.source == "timm":
+        load_start("timm", module, None, start.sha256, CLASSIFIERS, key)
+    elif start.source == "file" and start.file in PUBLISHED and not (data_root / start.file).exists():
+        convert_published(start.file, data_root)
 
 
 def _state(key: str, start: WeightsConfig, module: nn.Module, data_root: Path) -> StartState:
@@ -60,14 +65,14 @@ def _state(key: str, start: WeightsConfig, module: nn.Module, data_root: Path) -
     if start.source == "timm":
         name = timm_name(module, key)
         if timm_file(name) is None:
-            return StartState(key, False, f"{name} is not on this machine", "make weights fetches it")
+            return StartState(key, False, f"{name} is not on this machine", f"{_make(data_root)} fetches it")
     path = data_root / start.file if start.file else None
     if start.source == "file" and path is not None and not path.exists():
-        return StartState(key, False, f"{start.file} is not there", _how(start.file or "", data_root))
+        return StartState(key, False, f"{path} is not there", _how(start.file or "", data_root))
     try:
         read = load_start(start.source, module, path, start.sha256, CLASSIFIERS, key)
     except UserError as error:
-        again = f"delete {path}; then {_how(start.file or '', data_root)}" if path else "then make weights fetches it"
+        again = f"delete {path}; then {_how(start.file or '', data_root)}" if path else f"{_make(data_root)} again"
         return StartState(key, False, str(error), again)
     if start.source == "none":
         return StartState(key, True, "none: from scratch")
@@ -78,4 +83,8 @@ def _how(file: str, data_root: Path) -> str:
     published = PUBLISHED.get(file)
     if published is None:
         return "put another file there, or correct weights.source or weights.file"
-    return f"put {published.whence}, into {data_root / ORIGINALS}; then make weights makes {file} of it"
+    return f"put {published.whence}, into {data_root / ORIGINALS}; then {_make(data_root)} makes {file} of it"
+
+
+def _make(data_root: Path) -> str:
+    return f"make weights DATA='{data_root}'"

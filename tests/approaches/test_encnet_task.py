@@ -134,7 +134,7 @@ def test_training_from_scratch_has_no_start(encnet: Any, world: Path) -> None:
 
 
 def test_missing_data_ends_in_one_line(encnet: Any, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"no folder VOCdevkit/VOC2010 or pascal_context; get VOCtrainval"):
+    with pytest.raises(UserError, match=r"no folder VOCdevkit/VOC2010 or pascal_context in .*; get VOCtrainval"):
         EncNetTask(encnet(*NO_START), tmp_path, {}, torch.device("cpu"))
 
 

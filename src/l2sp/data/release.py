@@ -43,7 +43,7 @@ def find_root(data_root: Path, folders: Sequence[str], remedy: str) -> Path:
     for folder in folders:
         if (data_root / folder).is_dir():
             return data_root / folder
-    raise UserError(f"{data_root}: no folder {' or '.join(folders)}; {remedy}")
+    raise UserError(f"no folder {' or '.join(folders)} in {data_root}; {remedy}")
 
 
 class Release:
