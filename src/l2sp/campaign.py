@@ -48,8 +48,8 @@ def run_campaign(campaign: Campaign) -> int:
         override("paths.results", campaign.results),
         *([override("paths.data", campaign.data)] if campaign.data else []),
     ]
-    everything = expand(plans, campaign.scale, campaign.seeds, common)
-    planned, missing = _with_data(everything)
+    everything, missing = _with_data(expand(plans, campaign.scale, campaign.seeds, common))
+    planned = [item for item in everything if item.cfg.experiment not in missing]
     if campaign.dry:
         return _list(everything, missing)
     if not planned:
@@ -123,7 +123,7 @@ def _pre_train(sources: Sequence[Planned], jobs: int, threads: int) -> dict[str,
 
 
 def _with_data(everything: Sequence[Planned]) -> tuple[list[Planned], dict[str, str]]:
-    """The runs whose data is at hand, with its digest, and by experiment what is wrong with the data of the others."""
+    """The runs, with the digest of their data where that is at hand, and by experiment what the others lack."""
     digests: dict[str, str | None] = {}
     missing: dict[str, str] = {}
     for cfg in {item.cfg.experiment: item.cfg for item in everything}.values():
@@ -133,8 +133,7 @@ def _with_data(everything: Sequence[Planned]) -> tuple[list[Planned], dict[str, 
             digests[cfg.experiment] = found
         except UserError as error:
             missing[cfg.experiment] = f"{cfg.experiment}: {error}"
-    at_hand = [item for item in everything if item.cfg.experiment in digests]
-    return [replace(item, data=digests[item.cfg.experiment]) for item in at_hand], missing
+    return [replace(item, data=digests.get(item.cfg.experiment)) for item in everything], missing
 
 
 def _list(everything: Sequence[Planned], missing: Mapping[str, str]) -> int:

@@ -50,7 +50,7 @@ def test_results_of_other_data_are_not_taken_for_ours(tmp_path: Path) -> None:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
     text = listed("a")
-    assert "to do   dstl_cub200 l2-" in text and text.count("no data dstl_") == 5
+    assert "to do   dstl_cub200 l2-" in text and text.count("no data: dstl_") == 5
     common = [override("paths.results", str(tmp_path / "out")), override("paths.data", str(tmp_path / "a"))]
     item = expand([load_plan("table3")], "pocket", 1, common)[0]
     root = tmp_path / "a" / "CUB_200_2011"

@@ -199,7 +199,7 @@ def test_counts_are_compared_with_the_official_ones(layout: str, tmp_path: Path)
 
 def test_counts_of_a_part_that_a_release_has_not(tmp_path: Path) -> None:
     data = load("pascal_png", tiny_maps.write("pascal_png", tmp_path))
-    with pytest.raises(UserError, match=r"data\.official: pascal_context counts classes, train, test, not val"):
+    with pytest.raises(UserError, match=r"data\.at_least: pascal_context counts classes, train, test, not val"):
         check_counts(data, OFFICIAL["camvid"])
 
 
