@@ -1,6 +1,6 @@
 # The map of the project. Every target that needs it sets up .venv first.
 .DEFAULT_GOAL := help
-.PHONY: help setup data weights doctor rehearse reproduce tables test lint smoke sheet
+.PHONY: help setup data weights doctor rehearse reproduce source tables test lint smoke sheet
 SHELL := /bin/bash
 
 PYTHON ?= python3
@@ -17,6 +17,7 @@ DEVICE ?= a100
 FULL = $(if $(filter file,$(origin SCALE)),paper,$(SCALE))
 ENV := .venv/.ready
 RUN := .venv/bin/python
+FEW = $(if $(filter file,$(origin SEEDS)),1,$(SEEDS))
 GIGABYTES := 9
 
 campaign = $(RUN) experiments/reproduce.py --scale $(SCALE) --seeds $(SEEDS) --results "$(RESULTS)" \
@@ -50,6 +51,11 @@ rehearse: $(ENV) ## every row of paper scale at full size, two steps each, on dr
 
 reproduce: $(ENV) ## the runs that the tables need and are not done yet, then the tables
 	@$(campaign)
+
+source: $(ENV) ## source classes chosen by their distance; at SCALE=mini pre-training on them and fine-tuning too, SEEDS=1 in 8 minutes
+	@$(RUN) scripts/select_source.py choice=$(if $(filter paper,$(SCALE)),subset_b,$(SCALE)) "paths.results='$(RESULTS)'" \
+		$(if $(DATA),"paths.data='$(DATA)'")
+	@$(if $(filter mini,$(SCALE)),$(MAKE) -s sweep-sources SEEDS=$(FEW),$(RUN) scripts/report.py --results "$(RESULTS)")
 
 sweep-%: $(ENV) ## one plan of configs/sweep: sweep-table4, -table5, -table6, -learning_rate (short: -lr), -from_scratch, -selection, -alpha
 	@$(campaign) --plan $(if $(filter lr,$*),learning_rate,$*)

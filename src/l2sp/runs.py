@@ -29,6 +29,7 @@ import yaml
 
 from l2sp.approaches.registry import starts_of
 from l2sp.config import ROOT, chosen, compose, fingerprint, identity, override
+from l2sp.data.class_lists import list_digest, read_classes
 from l2sp.errors import UserError
 from l2sp.files import write_atomically
 from l2sp.schema import TrainConfig
@@ -224,6 +225,8 @@ def _content(cfg: TrainConfig) -> dict[str, Any]:
         from l2sp.data.miniature import named_recipe
 
         content["world_digest"] = named_recipe(cfg.scale.world, cfg.data.part).digest()
+    if cfg.data.classes is not None:  # which may be made anew
+        content["classes"] = list_digest(read_classes(Path(cfg.data.classes)))
     for key in (key for key, start in starts_of(cfg).items() if start.source == "source_run"):
         name = "source_run" if key == "weights" else f"{key}_source_run"
         content[name] = run_of(source_of(cfg, key)[1]).fingerprint

@@ -66,6 +66,7 @@ class DataConfig:
     `official`: sizes of the official release (protocol 3.5) by the names of what the reader counts: `train`, `test`,
     `classes`, `train_sequences`, `test_sequences`, `height` and `width` of frames; null where there is none.
     `at_least`: bounds on others of these numbers that are not known for certain; null where there are none.
+    `classes`: a CSV that lists the classes to keep, as `scripts/select_source.py` writes it; null keeps all.
     `part`: the part of the miniature world that holds this set's counterpart, where `scale.world` says that one is
     written; null where there is none.
     """
@@ -75,6 +76,7 @@ class DataConfig:
     folders: list[str] = MISSING
     official: dict[str, int] | None = MISSING
     at_least: dict[str, int] | None = MISSING
+    classes: str | None = MISSING
     remedy: str = MISSING
 
 

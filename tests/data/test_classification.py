@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import re
 import shutil
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import numpy as np
@@ -47,7 +50,7 @@ def edit(path: Path, change: Callable[[list[str]], list[str]]) -> None:
 # What they return
 
 
-@pytest.mark.parametrize("name", READERS)
+@pytest.mark.parametrize("name", [name for name in READERS if name != "imagenet_inat"])
 def test_tiny_set_is_read(name: str, tmp_path: Path) -> None:
     found = read(name, tiny_sets.write(name, tmp_path))
     assert found.name == name
@@ -55,6 +58,46 @@ def test_tiny_set_is_read(name: str, tmp_path: Path) -> None:
     assert Counter(found.train.labels) == {0: 2, 1: 2, 2: 2}
     assert Counter(found.test.labels) == {0: 1, 1: 1, 2: 1}
     assert all(load_image(path).shape == (3, 10, 12) for path in found.train.paths + found.test.paths)
+
+
+def test_two_sources_are_one_with_all_classes_of_both(tmp_path: Path) -> None:
+    found = read("imagenet_inat", tiny_sets.write("imagenet_inat", tmp_path))
+    assert found.counts == {"classes": 6, "train": 12, "test": 6}
+    assert found.classes[:3] == ("imagenet/class_0", "imagenet/class_1", "imagenet/class_2")
+    for path, label in zip(found.train.paths, found.train.labels, strict=True):
+        assert (
+            found.classes[label].split("/")[-1] == path.parent.name and found.classes[label].split("/")[0] in path.parts
+        )
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (lambda content: content["images"].pop(), "an entry lacks, or names what is not there"),
+        (lambda content: content["categories"].clear(), "an entry lacks|is not among its categories"),
+        (lambda content: content.pop("annotations"), "has no list of objects 'annotations'"),
+        (lambda content: content["annotations"].append(7), "has no list of objects 'annotations'"),
+    ],
+)
+def test_broken_lists_of_inat_are_one_line(tmp_path: Path, spoil: Callable[[Any], object], reason: str) -> None:
+    root = tiny_sets.write("inat2017", tmp_path)
+    for file in ("train2017.json", "val2017.json"):
+        content = json.loads((root / file).read_text())
+        spoil(content)
+        (root / file).write_text(json.dumps(content))
+    message = fails("inat2017", root)
+    assert re.search(reason, message) and "train2017.json" in message
+    (root / "train2017.json").write_text("{")
+    assert "is not JSON" in fails("inat2017", root)
+
+
+def test_lists_of_dogs_must_agree(tmp_path: Path) -> None:
+    root = tiny_sets.write("stanford_dogs", tmp_path)
+    content = scipy.io.loadmat(root / "train_list.mat")
+    scipy.io.savemat(root / "train_list.mat", {"file_list": content["file_list"], "labels": content["labels"][::-1]})
+    assert "test_list.mat: class 1 is 'n02-breed_2' and 'n00-breed_0'" in fails("stanford_dogs", root)
+    scipy.io.savemat(root / "train_list.mat", {"file_list": content["file_list"], "labels": content["labels"][1:]})
+    assert "has 6 images but 5 labels" in fails("stanford_dogs", root)
 
 
 def test_label_and_image_belong_together(tmp_path: Path) -> None:
@@ -183,7 +226,9 @@ def test_missing_or_empty_index_file(name: str, file: str, tmp_path: Path) -> No
     assert file in fails(name, root)
 
 
-@pytest.mark.parametrize("name", [name for name in READERS if name not in ("imagenet", "image_folder")])
+@pytest.mark.parametrize(
+    "name", [name for name in READERS if name not in ("imagenet", "imagenet_inat", "image_folder")]
+)
 def test_absent_image(name: str, tmp_path: Path) -> None:
     root = tiny_sets.write(name, tmp_path)
     victim = read(name, root).test.paths[1]

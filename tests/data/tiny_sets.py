@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -17,7 +18,10 @@ FOLDERS = {
     "stanford_cars": "stanford_cars",
     "aircraft": "fgvc-aircraft-2013b",
     "food101": "food-101",
+    "stanford_dogs": "stanford_dogs",
     "imagenet": "imagenet",
+    "inat2017": "inat2017",
+    "imagenet_inat": ".",
     "image_folder": "folders",
 }
 TEXTS = {
@@ -39,7 +43,7 @@ MATS = {
 def write(name: str, parent: Path) -> Path:
     """Write tiny set `name` under `parent` in its official folder; returns that folder."""
     root = parent / FOLDERS[name]
-    root.mkdir(parents=True)
+    root.mkdir(parents=True, exist_ok=True)
     _WRITERS[name](root)
     return root
 
@@ -120,8 +124,6 @@ def _aircraft(root: Path) -> None:
 
 
 def _food(root: Path) -> None:
-    import json
-
     names = ["apple_pie", "beignets", "waffles"]
     text(root / "meta/classes.txt", names)
     for part, wanted in (("train", True), ("test", False)):
@@ -131,6 +133,33 @@ def _food(root: Path) -> None:
         text(root / f"meta/{part}.txt", rows)
         by_class = {name: [row for row in rows if row.startswith(name)] for name in names}
         (root / f"meta/{part}.json").write_text(json.dumps(by_class))
+
+
+def _dogs(root: Path) -> None:
+    for part, wanted in (("train", True), ("test", False)):
+        rows = [(f"n0{c}-breed_{c}/n0{c}_{n}.jpg", c + 1, n) for n, c, is_train in _samples() if is_train == wanted]
+        for path, _, n in rows:
+            image(root / "Images" / path, n)
+        files = np.array([[path] for path, _, _ in rows], dtype=object)
+        labels = np.array([[label] for _, label, _ in rows], dtype=np.uint8)
+        scipy.io.savemat(root / f"{part}_list.mat", {"file_list": files, "labels": labels})
+
+
+def _inat(root: Path) -> None:
+    categories = [{"id": c, "name": f"species {c}", "supercategory": "Aves"} for c in range(CLASSES)]
+    for part, wanted in (("train", True), ("val", False)):
+        samples = [(n, c) for n, c, is_train in _samples() if is_train == wanted]
+        images = [{"id": n, "file_name": f"train_val_images/Aves/species {c}/{n}.jpg"} for n, c in samples]
+        annotations = [{"id": n, "image_id": n, "category_id": c} for n, c in samples]
+        for entry in images:
+            image(root / str(entry["file_name"]), int(str(entry["id"])))
+        content = {"images": images, "annotations": annotations, "categories": categories}
+        (root / f"{part}2017.json").write_text(json.dumps(content))
+
+
+def _imagenet_inat(root: Path) -> None:
+    for name in ("imagenet", "inat2017"):
+        write(name, root)
 
 
 def _folders(root: Path) -> None:
@@ -145,6 +174,9 @@ _WRITERS: dict[str, Callable[[Path], None]] = {
     "stanford_cars": _cars,
     "aircraft": _aircraft,
     "food101": _food,
+    "stanford_dogs": _dogs,
     "imagenet": _folders,
+    "inat2017": _inat,
+    "imagenet_inat": _imagenet_inat,
     "image_folder": _folders,
 }

@@ -171,6 +171,59 @@ def read_food101(release: Release) -> Classification:
     return assemble("food101", release, dict(enumerate(classes)), parts[0], parts[1])
 
 
+def read_stanford_dogs(release: Release) -> Classification:
+    """Read Stanford Dogs: train_list.mat, test_list.mat and Images/<breed>/*.jpg; folders name the breeds."""
+    names: dict[int, str] = {}
+    parts: list[Samples] = []
+    for file in ("train_list.mat", "test_list.mat"):
+        parts.append([])
+        labels = release.whole_numbers(file, "labels", release.mat(file, "labels"))
+        images = release.mat(file, "file_list")
+        if len(labels) != len(images):
+            raise release.error(file, f"has {len(images)} images but {len(labels)} labels")
+        for label, image in zip(labels, map(str, images), strict=True):
+            breed = image.partition("/")[0]
+            if names.setdefault(label, breed) != breed:
+                raise release.error(file, f"class {label} is {quoted(names[label])} and {quoted(breed)}")
+            parts[-1].append((release.image(f"Images/{image}", file), label))
+    return assemble("stanford_dogs", release, names, *parts)
+
+
+def read_inat2017(release: Release) -> Classification:
+    """Read iNaturalist 2017: train2017.json, val2017.json and train_val_images/<group>/<species>/*.jpg."""
+    names: dict[int, str] = {}
+    parts: list[Samples] = []
+    for file in ("train2017.json", "val2017.json"):
+        images, annotations, categories = release.json(file, "images", "annotations", "categories")
+        try:
+            names |= {int(one["id"]): f"{one['supercategory']}/{one['name']}" for one in categories}
+            paths = {one["id"]: str(one["file_name"]) for one in images}
+            pairs = [(paths[one["image_id"]], int(one["category_id"])) for one in annotations]
+        except (KeyError, TypeError, ValueError) as error:
+            raise release.error(file, f"an entry lacks, or names what is not there: {error}") from None
+        for path, label in pairs:
+            if label not in names:
+                raise release.error(file, f"class {label} of {quoted(path)} is not among its categories")
+        parts.append([(release.image(path, file), label) for path, label in pairs])
+    return assemble("inat2017", release, names, *parts)
+
+
+def read_imagenet_inat(release: Release) -> Classification:
+    """Read imagenet/ and inat2017/ of one folder as one source, as DSTL selects from it (protocol 3.3)."""
+    sets = [read(name, release.root / name, release.remedy) for name in ("imagenet", "inat2017")]
+    names = [f"{one.name}/{label}" for one in sets for label in one.classes]
+    shifts = (0, len(sets[0].classes))
+    train, test = (
+        [
+            (path, label + shift)
+            for shift, split in zip(shifts, splits, strict=True)
+            for path, label in zip(split.paths, split.labels, strict=True)
+        ]
+        for splits in ([one.train for one in sets], [one.test for one in sets])
+    )
+    return assemble("imagenet_inat", release, dict(enumerate(names)), train, test)
+
+
 def read_imagenet(release: Release) -> Classification:
     """Read ImageNet as torchvision unpacks it: train/<WordNet id>/* and val/<WordNet id>/*."""
     return _read_folders("imagenet", release)
@@ -204,7 +257,10 @@ READERS: Mapping[str, Callable[[Release], Classification]] = MappingProxyType(
         "aircraft": read_aircraft,
         "food101": read_food101,
         "nabirds": read_nabirds,
+        "stanford_dogs": read_stanford_dogs,
         "imagenet": read_imagenet,
+        "inat2017": read_inat2017,
+        "imagenet_inat": read_imagenet_inat,
         "image_folder": read_image_folder,
     }
 )

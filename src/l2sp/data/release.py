@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import scipy.io
@@ -78,6 +79,20 @@ class Release:
         if not found:
             raise self.error(file, "is empty")
         return found
+
+    def json(self, file: str, *keys: str) -> list[list[dict[str, Any]]]:
+        """Read the lists of objects that a JSON file has under `keys`, in their order."""
+        try:
+            content = json.loads((self.root / file).read_bytes())
+        except OSError as error:
+            raise self.error(file, error.strerror or "cannot be read") from None
+        except ValueError:
+            raise self.error(file, "is not JSON") from None
+        found = [content.get(key) if isinstance(content, dict) else None for key in keys]
+        for key, items in zip(keys, found, strict=True):
+            if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
+                raise self.error(file, f"has no list of objects {key!r}")
+        return cast("list[list[dict[str, Any]]]", found)
 
     def pairs(self, file: str) -> dict[str, Entry]:
         """Read lines "key value" (the value may hold spaces), in file order. Keys are unique."""

@@ -72,6 +72,8 @@ def _moved(place: str, folder: str, home: str) -> str:
 _CALTECH = ("images", "images.txt", "image_class_labels.txt", "train_test_split.txt", "classes.txt")
 _FLOWERS = "https://www.robots.ox.ac.uk/~vgg/data/flowers/102/"
 _FREIBURG = "https://lmb.informatik.uni-freiburg.de/"
+_DOGS = "https://vision.stanford.edu/aditya86/ImageNetDogs/"
+_INAT = "https://ml-inat-competition-datasets.s3.amazonaws.com/2017/"
 _SCENE_FLOW = f"{_FREIBURG}data/SceneFlowDatasets_CVPR16/Release_april16/data/"
 _SEGNET = "bb68b64e72cb004b3ed927fee0f5624dd8097498"  # the commit whose lists the reader was written for
 
@@ -200,6 +202,48 @@ _SETS = (
             "class; if it was interrupted, delete train and val before you repeat it",
         ),
         ("train", "val"),
+        of_rows=False,
+    ),
+    OfficialSet(
+        "stanford_dogs",
+        "stanford_dogs",
+        tuple(
+            Archive(f"{kind}.tar", (f"{_DOGS}{kind}.tar",), None, None, tuple((p, f"stanford_dogs/{p}") for p in parts))
+            for kind, parts in {"images": ("Images",), "lists": ("train_list.mat", "test_list.mat")}.items()
+        ),
+        (),
+        ("Images", "train_list.mat", "test_list.mat"),
+        of_rows=False,
+    ),
+    OfficialSet(
+        "inat2017",
+        "inat2017",
+        (
+            Archive(
+                "train_val_images.tar.gz",
+                (f"{_INAT}train_val_images.tar.gz",),
+                None,
+                "md5:7c784ea5e424efaec655bd392f87301f",
+                (("train_val_images", "inat2017/train_val_images"),),
+            ),
+            Archive(
+                "train_val2017.zip",
+                (f"{_INAT}train_val2017.zip",),
+                None,
+                None,
+                tuple((f"{part}2017.json", f"inat2017/{part}2017.json") for part in ("train", "val")),
+            ),
+        ),
+        (),
+        ("train_val_images", "train2017.json", "val2017.json"),
+        of_rows=False,
+    ),
+    OfficialSet(
+        "imagenet_inat",
+        ".",
+        (),
+        ("make data SETS=imagenet,inat2017 gets both parts, or says how",),
+        ("imagenet", "inat2017"),
         of_rows=False,
     ),
     OfficialSet(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -56,8 +57,14 @@ class State:
 def load(name: str) -> DataConfig:
     """The data set's configuration, `configs/data/<name>.yaml`, typed.
 
-    Raises OmegaConf's errors for a key that the schema does not know or a value of another type.
+    Raises:
+        UserError: there is no such data set.
+        omegaconf.errors.OmegaConfBaseException: a key that the schema does not know, a value of another type.
     """
+    known = sorted(path.stem for path in (CONFIGS / "data").glob("*.yaml"))
+    if name not in known:
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
+        raise UserError(f"unknown data set '{name}'; nearest: '{near}' (of {', '.join(known)})")
     merged = OmegaConf.merge(OmegaConf.structured(DataConfig), OmegaConf.load(CONFIGS / "data" / f"{name}.yaml"))
     typed = OmegaConf.to_object(merged)
     assert isinstance(typed, DataConfig)

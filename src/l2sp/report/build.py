@@ -17,6 +17,7 @@ from l2sp.report.paper import Paper, read_paper
 from l2sp.report.pictures import STUDY_FIGURES, Picture, pictures
 from l2sp.report.provenance import provenance
 from l2sp.report.settings import SETTINGS_TABLES, settings_table
+from l2sp.report.sources import nearest_table, similarity_table, sources_table
 from l2sp.report.store import Evidence, gather
 from l2sp.report.sweeps import sweeps_table
 from l2sp.report.table import FORMATS, Table
@@ -77,6 +78,9 @@ _STUDIES: dict[str, Callable[[Evidence, Paper, str], Table | None]] = {
     "provenance": lambda evidence, paper, scale: provenance(evidence.logs.provenance, paper, scale),
     "regime": lambda evidence, paper, scale: studies.regime(evidence.rows, paper, scale),
     "selection": lambda evidence, paper, scale: studies.selection(evidence.rows, paper, scale),
+    "nearest": lambda evidence, paper, scale: nearest_table(evidence.sources, scale),
+    "similarity": lambda evidence, paper, scale: similarity_table(evidence.sources, scale),
+    "sources": lambda evidence, paper, scale: sources_table(evidence.rows, evidence.sources, paper, scale),
     "sweeps": lambda evidence, paper, scale: sweeps_table(evidence.rows, paper, scale),
 }
 

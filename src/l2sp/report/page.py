@@ -44,6 +44,7 @@ _SECTIONS = (
     _Section("training", "What the penalty does", ("training.png", "layers.png"), ("flow",)),
     _Section("predictions", "Predictions", ("predictions_", "animation_"), ()),
     _Section("rates", "Learning rates", ("learning_rate.png",), ("learning_rate",)),
+    _Section("sources", "From which source", ("sources.png", "similarity.png"), ("sources", "nearest", "similarity")),
     _Section("choices", "The regime, and how settings were chosen", (), ("regime", "selection")),
     _Section("data", "Data sets", (), ("table1", "table2")),
     _Section("theory", "Theory", ("figure1.png", "theory.png"), ("table7",)),
@@ -54,6 +55,7 @@ _SECTIONS = (
 _PLANS = {
     **{name: name for name in ("table4", "table5", "table6", "alpha", "learning_rate", "selection")},
     "regime": "from_scratch",
+    "sources": "sources",
 }
 """The plan of configs/sweep that makes the runs of a table."""
 

@@ -14,13 +14,14 @@ from l2sp.report.paper import Paper
 from l2sp.report.rows import Row
 from l2sp.report.samples import CLIP, STILLS, sample_sheets
 from l2sp.report.select import ARMS, experiments_of, group, main_rows, title_of
+from l2sp.report.sources import MEASURES, correlation, points
 from l2sp.report.store import Evidence
 from l2sp.report.sweeps import sweeps
 from l2sp.report.text import difference
 
 __all__ = ["STUDY_FIGURES", "Picture", "pictures"]
 
-STUDY_FIGURES = ("table3", "settings", "training", "layers", "learning_rate")
+STUDY_FIGURES = ("table3", "settings", "training", "layers", "learning_rate", "sources", "similarity")
 """Names of figures that only rows and logs make: without these an older file is out of date."""
 
 
@@ -68,6 +69,23 @@ def _of_rows(evidence: Evidence, paper: Paper, scale: str) -> list[Picture]:
         alt = f"Test metric and distance to w0 of both arms over the learning rate: {names}; numbers in the table"
         draw = partial(figures.learning_rate, rungs, paper, scale)
         found.append(Picture("learning_rate.png", "Learning rates", alt, captions.figure("learning_rate"), draw))
+    return [*found, *_of_sources(evidence, paper, scale)]
+
+
+def _of_sources(evidence: Evidence, paper: Paper, scale: str) -> list[Picture]:
+    from l2sp.report import figures
+
+    found = []
+    if study := points(evidence.rows, evidence.sources, paper):
+        parts = {name: correlation(study, get) for name, get in MEASURES.items()}
+        alt = "Rank correlation with similarity: " + "; ".join(f"{name} {c.mean:+.2f}" for name, c in parts.items())
+        draw = partial(figures.sources, study, paper, scale)
+        found.append(Picture("sources.png", "From which source", alt, captions.figure("sources"), draw))
+    if matrix := evidence.sources.similarities:
+        best = {one.target: one for one in sorted(matrix, key=lambda one: one.similarity) if one.kind == "family"}
+        alt = "Nearest family: " + "; ".join(f"{target} {one.source}" for target, one in best.items())
+        draw = partial(figures.similarity, matrix, scale)
+        found.append(Picture("similarity.png", "Similarity", alt, captions.figure("similarity"), draw))
     return found
 
 

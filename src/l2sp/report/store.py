@@ -16,6 +16,7 @@ from l2sp.report.collect import Problem, read_runs
 from l2sp.report.logs import FILES, Logs, read_logs
 from l2sp.report.records import format_records, parse_records
 from l2sp.report.rows import Row, format_rows, parse_rows
+from l2sp.report.sources import Sources, read_sources
 
 __all__ = ["Evidence", "gather"]
 
@@ -26,6 +27,7 @@ class Evidence:
 
     rows: list[Row]
     logs: Logs
+    sources: Sources = field(default_factory=Sources)
     problems: list[Problem] = field(default_factory=list)
     written: list[Path] = field(default_factory=list)
 
@@ -45,7 +47,9 @@ def gather(results: Path, scale: str) -> Evidence:
     unfinished = {_run(row) for row in earlier if _group(row) not in here and (results / row.folder).is_dir()}
     text = format_rows([*found, *_kept(earlier, here, unfinished)])
     rows = parse_rows(text, path)
-    evidence = Evidence(rows, Logs(), [*problems, *more, *_vanished(earlier, here, unfinished, rows)])
+    evidence = Evidence(
+        rows, Logs(), read_sources(root), [*problems, *more, *_vanished(earlier, here, unfinished, rows)]
+    )
     changed = bool(found or unfinished)
     _renew(evidence, path, text, changed)
     for name, kind in FILES.items():

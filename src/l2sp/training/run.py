@@ -20,7 +20,7 @@ from l2sp.schema import TrainConfig
 from l2sp.training.fit import fit, total_steps
 from l2sp.training.optim import Regularised, build_optimizer
 
-__all__ = ["train"]
+__all__ = ["data_root", "start_files", "train"]
 
 
 def train(cfg: TrainConfig, wait: bool = False) -> Run:
@@ -50,13 +50,13 @@ def train(cfg: TrainConfig, wait: bool = False) -> Run:
 
 def _train(cfg: TrainConfig, run: Run) -> None:
     started = time.monotonic()
-    device, data_root = _device(cfg.runtime.device), _data_root(cfg)
-    start_files = _start_files(cfg, data_root)  # may train, with threads of its own
+    device, root = _device(cfg.runtime.device), data_root(cfg)
+    files = start_files(cfg, root)  # may train, with threads of its own
     torch.set_num_threads(cfg.runtime.threads or cores())
-    approach = build_approach(cfg, data_root, start_files, device)
+    approach = build_approach(cfg, root, files, device)
     regularised = build_optimizer(approach.model, approach.start, cfg.reg, cfg.optim, approach.lr_factors)
     used = {"device": _device_name(device), "threads": torch.get_num_threads()}
-    notes = {**approach.notes, "sources": _sources(cfg, start_files)}
+    notes = {**approach.notes, "sources": _sources(cfg, files)}
     run.start(environment(**used, **notes, **regularised.describe()))
     try:
         steps = fit(approach, regularised, cfg.optim, cfg.runtime, run)
@@ -104,7 +104,8 @@ def _done(
     }
 
 
-def _data_root(cfg: TrainConfig) -> Path:
+def data_root(cfg: TrainConfig) -> Path:
+    """The folder of a run's data sets; a world that it needs is drawn first."""
     if cfg.scale.world is None:
         return Path(cfg.paths.data)
     from l2sp.data.miniature import ensure_world
@@ -112,31 +113,37 @@ def _data_root(cfg: TrainConfig) -> Path:
     return ensure_world(Path(cfg.paths.artifacts), cfg.scale.world, cfg.data.part)
 
 
-def _start_files(cfg: TrainConfig, data_root: Path) -> dict[str, Path]:
-    """Files of the starting weights, by key; those of a source run that is not done are made first."""
+def start_files(cfg: TrainConfig, root: Path) -> dict[str, Path]:
+    """Files of the starting weights, by key; those of a source run that is not done are made first.
+
+    `root`: the folder of the run's data sets.
+
+    Raises:
+        UserError: the data of the run, or of a source run, is missing or malformed.
+    """
     files = {}
     for key, start in starts_of(cfg).items():
         if start.source == "source_run":
-            files[key] = _source_weights(cfg, key, data_root)
+            files[key] = _source_weights(cfg, key, root)
         elif start.source == "file" and start.file:
             files[key] = Path(cfg.paths.data) / start.file
     return files
 
 
-def _source_weights(cfg: TrainConfig, key: str, data_root: Path) -> Path:
+def _source_weights(cfg: TrainConfig, key: str, root: Path) -> Path:
     _, source = source_of(cfg, key)
     source.runtime.device = cfg.runtime.device
     if not run_of(source).done:
-        data_digest(cfg, data_root)  # the run's own data is looked for before minutes go into its start
+        data_digest(cfg, root)  # the run's own data is looked for before minutes go into its start
     return train(source, wait=True).weights
 
 
-def _sources(cfg: TrainConfig, start_files: dict[str, Path]) -> dict[str, Any]:
+def _sources(cfg: TrainConfig, files: dict[str, Path]) -> dict[str, Any]:
     """What the source runs that made the starting weights were trained on, for env.json."""
     told = {}
     for key, start in starts_of(cfg).items():
         if start.source == "source_run":
-            env = json.loads((start_files[key].parent / "env.json").read_text())
+            env = json.loads((files[key].parent / "env.json").read_text())
             sizes = {name: env[name] for name in ("classes", "images", "clips") if name in env}
             told[key] = {"experiment": start.experiment, "scale": start.scale or cfg.scale.name, **sizes}
     return told

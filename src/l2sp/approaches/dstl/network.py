@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -13,7 +13,7 @@ from l2sp.errors import UserError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["build_network", "head_prefixes", "logits_of", "zero_head"]
+__all__ = ["build_network", "head_prefixes", "logits_of", "without_head", "zero_head"]
 
 # torchvision is imported where it is used: it takes seconds, and a sweep is hundreds of runs.
 
@@ -101,6 +101,20 @@ def zero_head(model: nn.Module) -> None:
     for layer in _classifiers(model):
         for parameter in layer.parameters():
             parameter.zero_()
+
+
+def without_head(model: nn.Module) -> nn.Module:
+    """The network up to what its classifier takes: images (N, 3, S, S) to features (N, D). It is changed in place.
+
+    Raises:
+        UserError: the network does not say which layer is its classifier.
+    """
+    if type(model).__name__ == "Inception3":
+        model.fc, model.AuxLogits = nn.Identity(), cast(Any, None)
+        return model
+    _classifiers(model)
+    model.reset_classifier(0)  # type: ignore[operator]
+    return model
 
 
 def logits_of(output: Tensor | tuple[Tensor, Tensor | None]) -> tuple[Tensor, Tensor | None]:

