@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from l2sp.choice import Choice, choose, load_choice, write_choice
+from l2sp.choice import Choice, _seen, choose, load_choice, write_choice
 from l2sp.config import CONFIGS, ROOT, compose, override
 from l2sp.data.class_lists import read_classes
+from l2sp.data.labelled import Classification, Split
 from l2sp.errors import UserError
 from l2sp.report.sources import read_sources
 from l2sp.runs import run_of
@@ -127,6 +128,15 @@ def test_bad_choices_are_one_line(done: tuple[Path, Choice], arguments: list[str
 def test_a_run_without_its_list_says_how_to_get_it(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"selected\.csv: no such list of classes; scripts/select_source\.py makes it"):
         train(compose(["experiment=dstl_food101", "scale=smoke", "source=selected", *paths(tmp_path)]))
+
+
+def test_classes_of_the_test_part_alone_are_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    train = Split((tmp_path / "1.jpg", tmp_path / "2.jpg"), (0, 2))
+    data = Classification("set", ("a", "b", "c"), train, Split((tmp_path / "3.jpg", tmp_path / "4.jpg"), (1, 2)))
+    found = _seen(data)
+    assert found.classes == ("a", "c") and found.train.labels == (0, 1) and found.test.labels == (1,)
+    assert "set: no training image of b: left out" in caplog.text
+    assert _seen(found) is found
 
 
 @pytest.mark.parametrize("path", sorted((CONFIGS / "choice").glob("*.yaml")), ids=lambda path: path.stem)

@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,7 +19,7 @@ from l2sp.approaches.dstl.network import build_network, head_prefixes, without_h
 from l2sp.approaches.release import read_release
 from l2sp.approaches.weights import apply_start, load_start
 from l2sp.config import CONFIGS, compose, explain
-from l2sp.data.class_lists import list_digest
+from l2sp.data.class_lists import keep_classes, list_digest
 from l2sp.data.classification import Classification, load_image, read
 from l2sp.data.families import family_of, label_of
 from l2sp.data.seeding import permutation
@@ -56,7 +56,7 @@ class ChoiceConfig:
     source: str = MISSING
     targets: list[str] = MISSING
     k: Any = MISSING
-    others: list[str] = field(default_factory=list)
+    others: list[str] = MISSING
     seed: int = MISSING
     gamma: float = MISSING
     least_images: int = MISSING
@@ -113,7 +113,8 @@ def choose(choice: ChoiceConfig, cfg: TrainConfig) -> Choice:
     digests: dict[str, str] = {}
     domains, sets = {}, {}
     for name in (choice.source, *choice.targets):
-        sets[name], digests[name] = read_release(load(name), cfg.scale, root, read)
+        read_set, digests[name] = read_release(load(name), cfg.scale, root, read)
+        sets[name] = _seen(read_set)
         folder = Path(cfg.paths.artifacts) / "features"
         domains[name] = class_means(net, sets[name], digests[name], folder, choice.batch_size, cfg.runtime.workers)
     source = domains[choice.source].at_least(choice.least_images)
@@ -142,6 +143,16 @@ def choose(choice: ChoiceConfig, cfg: TrainConfig) -> Choice:
         },
     }
     return Choice(lists, found, origin, _samples(choice, lists[choice.name], sets))
+
+
+def _seen(data: Classification) -> Classification:
+    """The classes that have a training image: of a subset some may be in the test part alone."""
+    seen = set(data.train.labels)
+    unseen = [name for label, name in enumerate(data.classes) if label not in seen]
+    if not unseen:
+        return data
+    _log.warning("%s: no training image of %s: left out", data.name, ", ".join(unseen))
+    return keep_classes(data, [name for name in data.classes if name not in unseen])
 
 
 def _near(distance: float, choice: ChoiceConfig) -> float:
