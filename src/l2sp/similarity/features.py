@@ -64,7 +64,7 @@ def class_means(
     Raises:
         UserError: an image cannot be decoded, a feature is NaN or infinite, or a class has no image.
     """
-    key = hashlib.sha256(json.dumps([net.identity, digest, batch_size]).encode()).hexdigest()[:16]
+    key = hashlib.sha256(json.dumps([net.identity, digest, data.classes, batch_size]).encode()).hexdigest()[:16]
     file = cache / f"{data.name}-{key}.safetensors"
     sums = _read(file) or _Sums(torch.empty(0), torch.zeros(len(data.classes), dtype=torch.int64), 0)
     total = len(data.train)
