@@ -141,6 +141,15 @@ def loaded_flownet(target: Path) -> FlowNetS:
     return net
 
 
+def assert_reads_rgb_where_bgr_was(net: FlowNetS, target: Path) -> None:
+    frames = torch.rand(1, 2, 3, 64, 128)
+    with torch.no_grad():
+        theirs = net(frames.flip(2).flatten(1, 2)).flows  # the file's net, which wants BGR
+        ours = loaded_flownet(target)(frames.flatten(1, 2)).flows
+    for a, b in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
+
+
 @pytest.mark.parametrize("prefix", ["", "flow_"])
 def test_a_converted_flownet_reads_rgb(tmp_path: Path, prefix: str) -> None:
     net = random_flownet()
@@ -148,12 +157,7 @@ def test_a_converted_flownet_reads_rgb(tmp_path: Path, prefix: str) -> None:
     source, target = tmp_path / "f.caffemodel", tmp_path / "f.safetensors"
     source.write_bytes(caffemodel(layers, old=True))
     convert("flownets_caffe", source, target)
-    frames = torch.rand(1, 2, 3, 64, 128)
-    with torch.no_grad():
-        theirs = net(frames.flip(2).flatten(1, 2)).flows  # the file's net, which wants BGR
-        ours = loaded_flownet(target)(frames.flatten(1, 2)).flows
-    for a, b in zip(ours, theirs, strict=True):
-        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
+    assert_reads_rgb_where_bgr_was(net, target)
 
 
 @pytest.mark.parametrize("biases", [True, False])
@@ -174,12 +178,7 @@ def test_ports_to_pytorch_are_read(tmp_path: Path, biases: bool) -> None:
     again = loaded_flownet(target).state_dict()
     assert all(torch.equal(tensor, again[name]) for name, tensor in net.state_dict().items())
     convert("flownets_torch_caffe", source, target)
-    frames = torch.rand(1, 2, 3, 64, 128)
-    with torch.no_grad():
-        theirs = net(frames.flip(2).flatten(1, 2)).flows  # the file's net, which wants BGR
-        ours = loaded_flownet(target)(frames.flatten(1, 2)).flows
-    for a, b in zip(ours, theirs, strict=True):
-        torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
+    assert_reads_rgb_where_bgr_was(net, target)
 
 
 FULL = {name: converter.network for name, converter in CONVERTERS.items()}  # before any test narrows them
