@@ -81,6 +81,16 @@ def test_equal_gains_and_too_few_sources_have_no_correlation(tmp_path: Path) -> 
     assert correlation([p for p in found if p.source in ("least", "whole")], MEASURES["the accuracy of L2"]).n == 0
 
 
+def test_runs_of_two_settings_are_not_pooled(tmp_path: Path) -> None:
+    write_choice(tmp_path)
+    write_study(tmp_path, dict.fromkeys(SOURCES, 0.01))
+    study = "source/optim.steps=70,source=whole"
+    write_run(tmp_path, "dstl_cub200", "l2_sp", 0, 0.9, study=study, alpha=0.1, start="whole" * 8)
+    evidence = gather(tmp_path, "mini")
+    with pytest.raises(UserError, match="L2-SP has several settings"):
+        points(evidence.rows, evidence.sources, read_paper(PAPER))
+
+
 def test_tables_figures_and_page_tell_the_study(tmp_path: Path) -> None:
     write_choice(tmp_path)
     write_study(tmp_path, {"least": 0.0, "random": 0.01, "whole": 0.02, "selected": 0.03})

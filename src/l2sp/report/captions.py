@@ -271,9 +271,9 @@ _FIGURES = {
     ),
     "learning_rate": "Lines join means over seeds, bars are standard deviations, small marks single seeds.",
     "sources": (
-        "Left: test accuracy after fine-tuning from four sources (marks) over their similarity to the target; lines "
-        "join the sources of a target, mean over seeds. Right: what L2-SP gains over L2, in points; bars: standard "
-        "deviation over seeds."
+        "Left and middle: test accuracy after fine-tuning with L2 and with L2-SP from four sources (marks) over their "
+        "similarity to the target; lines join the sources of a target, mean over seeds. Right: what L2-SP gains over "
+        "L2, in points; bars: standard deviation over seeds."
     ),
     "similarity": "Similarity of each family of the source, and of each list, to each target; darker: nearer.",
     "figure1": (

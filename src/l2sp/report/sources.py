@@ -14,7 +14,7 @@ from l2sp.report import captions
 from l2sp.report.paper import Paper
 from l2sp.report.records import parse_records
 from l2sp.report.rows import Row
-from l2sp.report.select import ARMS, experiments_of, group, setting_text, study_rows
+from l2sp.report.select import ARMS, experiments_of, group, one_setting, setting_text, study_rows
 from l2sp.report.statistics import Comparison, compare, interval, summarise
 from l2sp.report.table import Table, Value
 from l2sp.report.tables import comparison_record, summary_record
@@ -113,13 +113,17 @@ def read_sources(root: Path) -> Sources:
 
 
 def points(rows: Sequence[Row], sources: Sources, paper: Paper) -> list[Point]:
-    """The study's points, by target in the paper's order, and by rising similarity."""
+    """The study's points, by target in the paper's order, and by rising similarity.
+
+    Raises:
+        UserError: an arm has runs of several settings.
+    """
     found = []
     known = {(f"dstl_{s.target}", s.source): s for s in sources.similarities if s.kind == "list"}
     runs = group(study_rows(rows, "source"), lambda row: (row.experiment, _source_of(row)))
     for name in experiments_of(study_rows(rows, "source"), paper):
         mine = [
-            Point(name, source, known[name, source], *([r for r in part if r.reg == reg] for reg in ("l2", "l2_sp")))
+            Point(name, source, known[name, source], *(one_setting([r for r in part if r.reg == reg]) for reg in ARMS))
             for (experiment, source), part in runs.items()
             if experiment == name and (name, source) in known
         ]
@@ -158,7 +162,7 @@ def sources_table(rows: Sequence[Row], sources: Sources, paper: Paper, scale: st
 
 
 def _settings(found: Sequence[Point]) -> str:
-    """The arms' settings; an arm of several would be averaged over them, and says so."""
+    """The arms' settings over all points."""
     told = []
     for reg, label in ARMS.items():
         rows = [row for point in found for row in (point.l2 if reg == "l2" else point.l2_sp)]
