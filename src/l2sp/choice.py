@@ -33,7 +33,7 @@ from l2sp.schema import TrainConfig
 from l2sp.similarity.domain import Domain
 from l2sp.similarity.emd import emd, similarity
 from l2sp.similarity.features import FeatureNet, class_means
-from l2sp.similarity.selection import chosen_classes, nearest
+from l2sp.similarity.selection import Chosen, chosen_classes, nearest
 from l2sp.training.run import data_root, start_files
 
 __all__ = ["Choice", "ChoiceConfig", "choose", "load_choice", "write_choice"]
@@ -192,7 +192,7 @@ def _lists(choice: ChoiceConfig, source: Domain, targets: Mapping[str, Domain]) 
     return lists
 
 
-def _entry(one: Any) -> Nearest:
+def _entry(one: Chosen) -> Nearest:
     label, family = label_of(one.source), family_of(one.source)
     return Nearest(one.target, one.rank, one.source, label, family, one.similarity, one.images)
 
