@@ -3,10 +3,9 @@
 python scripts/select_source.py
 python scripts/select_source.py choice=pocket targets=[cub200,food101] k=5 paths.data=/path/to/datasets
 python scripts/select_source.py choice=subset_b paths.data=/path/to/datasets
-python scripts/select_source.py choice=pocket approach.network.name=resnet50.a1_in1k weights.source=timm
+python scripts/select_source.py choice=pocket features.network=resnet50.a1_in1k features.source=timm
 
-The keys are those of configs/choice/*.yaml; every other override is of the run of
-DSTL whose network gives the features.
+The keys are those of configs/choice/*.yaml, and paths.data, paths.results, paths.artifacts.
 """
 
 from __future__ import annotations
@@ -14,7 +13,9 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from l2sp.choice import choose, load_choice, write_choice
+from l2sp.choice.choose import choose
+from l2sp.choice.config import load_choice
+from l2sp.choice.write import write_choice
 from l2sp.cli import one_line_errors
 
 
@@ -25,8 +26,7 @@ def main(arguments: list[str]) -> None:
         return
     config, cfg = load_choice(arguments)
     choice = choose(config, cfg)
-    folder = Path(cfg.paths.results) / cfg.scale.name / "source"
-    for path in write_choice(choice, folder):
+    for path in write_choice(choice, Path(cfg.paths.results) / cfg.scale.name):
         print(path)
 
 

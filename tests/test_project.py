@@ -56,7 +56,9 @@ ALLOWED = {
     "choice": {
         "errors",
         "files",
+        "limits",
         "config",
+        "choice",
         "schema",
         "data",
         "approaches",

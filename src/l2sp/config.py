@@ -53,6 +53,7 @@ __all__ = [
     "register",
     "scale_names",
     "typed",
+    "unknown_key",
 ]
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -131,7 +132,7 @@ def typed(config: Any) -> TrainConfig:
         raise UserError(f"no value for {', '.join(missing)}: give it on the command line or in a YAML under {CONFIGS}")
     unknown = sorted(set(_keys(OmegaConf.to_container(config), known_keys())) - known_keys())
     if unknown:  # Hydra's `+key=value` adds even to a schema
-        raise _unknown_key(unknown[0])
+        raise unknown_key(unknown[0])
     cfg = cast(TrainConfig, config)
     if (cfg.optim.epochs is None) == (cfg.optim.steps is None):
         raise UserError("give the length of training as optim.epochs or as optim.steps, and null for the other")
@@ -158,7 +159,7 @@ def identity(cfg: TrainConfig) -> dict[str, Any]:
         node.clear()
         node["reader"] = reader  # what was read is compared by its digest
     for node in _named(plain, further_starts(cfg.approach.name), "weights"):
-        del node["scale"]  # the run that it names has its own identity
+        del node["scale"], node["seed"]  # the run that they name has its own identity
     return {key: value for key, value in plain.items() if key not in NOT_IDENTITY}
 
 
@@ -198,17 +199,18 @@ def explain(error: Exception, known: Collection[str] = ()) -> UserError:
     option = re.search(r"Could not find '([^']+)'", text)
     override = re.search(r"Could not override '([^']+)'", text)
     if unknown:
-        return _unknown_key(unknown.group(2) or unknown.group(1), known)
+        return unknown_key(unknown.group(2) or unknown.group(1), known)
     if option:
         return _unknown_option(option.group(1))
     if override:
-        return _unknown_key(override.group(1), known)
+        return unknown_key(override.group(1), known)
     where = getattr(cause, "full_key", None)
     lines = dict.fromkeys(str(e).splitlines()[0] for e in (error, cause) if str(e))
     return UserError(f"configuration: {f'{where}: ' if where else ''}{' '.join(lines)}")
 
 
-def _unknown_key(key: str, known: Collection[str] = ()) -> UserError:
+def unknown_key(key: str, known: Collection[str] = ()) -> UserError:
+    """Says which key (of `known`; none: of a run's) is nearest to one that there is not."""
     near = difflib.get_close_matches(key, sorted(known or known_keys()), n=1, cutoff=0.0)
     return UserError(f"unknown configuration key '{key}'; nearest: '{near[0]}'")
 

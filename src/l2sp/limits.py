@@ -68,6 +68,7 @@ GENERAL: Mapping[str, Limit] = {
     "study": (lambda v: bool(_STUDY.fullmatch(v)) and ".." not in v.split("/"), "<name>/<point>, e.g. mine/lr=0.1"),
     "data.part": one_of("objects", "scenes", "views", "clips"),
     "weights.source": one_of(*SOURCES),
+    "weights.seed": at_least(0),
     "weights.statistics": one_of(*STATISTICS),
     "reg.name": one_of("l2", "l2_sp"),
     "reg.reference": one_of("start", "origin"),

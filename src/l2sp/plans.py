@@ -188,10 +188,7 @@ def _planned(overrides: tuple[str, ...], cfg: TrainConfig, seed: int) -> Planned
 
 def sources_of(configs: Sequence[TrainConfig]) -> list[Planned]:
     """The distinct pre-training runs that some runs start from."""
-    needed = {
-        (start.experiment, start.scale or cfg.scale.name): source_of(cfg, key)
-        for cfg in configs
-        for key, start in starts_of(cfg).items()
-        if start.source == "source_run"
-    }
-    return [Planned(overrides, cfg, run_of(cfg)) for overrides, cfg in needed.values()]
+    needed = dict(
+        source_of(cfg, key) for cfg in configs for key, start in starts_of(cfg).items() if start.source == "source_run"
+    )
+    return [Planned(overrides, cfg, run_of(cfg)) for overrides, cfg in needed.items()]

@@ -211,7 +211,13 @@ def source_of(cfg: TrainConfig, key: str = "weights") -> tuple[tuple[str, ...], 
     if not start.experiment:
         raise UserError(f"{key}.source=source_run needs {key}.experiment, e.g. source/dstl")
     paths = [override(f"paths.{key}", value) for key, value in _plain(cfg.paths).items()]
-    overrides = (f"experiment={start.experiment}", f"scale={start.scale or cfg.scale.name}", "reg=l2", *paths)
+    overrides = (
+        f"experiment={start.experiment}",
+        f"scale={start.scale or cfg.scale.name}",
+        "reg=l2",
+        f"seed={cfg.seed if start.seed is None else start.seed}",
+        *paths,
+    )
     return overrides, copy.deepcopy(_composed(overrides))
 
 

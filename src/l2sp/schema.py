@@ -93,13 +93,14 @@ class ScaleConfig:
 class WeightsConfig:
     """The starting point w0: `source_run` (pre-trained here), `file`, `timm`, a packaged net, or `none`.
 
-    `experiment`: the pre-training run, at the scale named `scale`; null: at the run's own. `statistics`: of batch
-    norm, `load`, or `fresh`, those of a new network; for a network without batch norm they are the same.
+    `experiment`: the pre-training run, at the scale named `scale`, with `seed`; null: the run's own. `statistics`: of
+    batch norm, `load`, or `fresh`, those of a new network; for a network without batch norm they are the same.
     """
 
     source: str = MISSING
     experiment: str | None = MISSING
     scale: str | None = MISSING
+    seed: int | None = MISSING
     file: str | None = MISSING
     sha256: str | None = MISSING
     statistics: str = MISSING

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["timm_name"]
+__all__ = ["MEAN", "STD", "timm_name"]
+
+MEAN, STD = 127 / 255, 128 / 255
+"""Of pixels in 0..1: the packaged weights take (x - 127) / 128 of 0..255."""
 
 _PLACES = {
     "_conv_stem": "conv_stem",

@@ -10,7 +10,7 @@ from pathlib import Path
 from l2sp.data.labelled import Classification, Split
 from l2sp.errors import UserError
 
-__all__ = ["COLUMN", "keep_classes", "list_digest", "read_classes"]
+__all__ = ["COLUMN", "keep_classes", "list_digest", "listed_sizes", "read_classes"]
 
 COLUMN = "source"
 """The column of a list that names the classes."""
@@ -22,6 +22,23 @@ def read_classes(path: Path) -> tuple[str, ...]:
     Raises:
         UserError: there is no such file, it has no such column, or names no class.
     """
+    return tuple(_lines(path))
+
+
+def listed_sizes(path: Path) -> dict[str, int]:
+    """The number of `classes` that a list has, and of the images of `train` where its column `images` says them.
+
+    Raises:
+        UserError: as `read_classes`.
+    """
+    lines = _lines(path)
+    images = [row.get("images") or "" for row in lines.values()]
+    counted = {"train": sum(map(int, images))} if all(map(str.isdecimal, images)) else {}
+    return {"classes": len(lines), **counted}
+
+
+def _lines(path: Path) -> dict[str, dict[str, str]]:
+    """The first line of each class of a list, by its name."""
     try:
         rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
     except FileNotFoundError:
@@ -30,10 +47,13 @@ def read_classes(path: Path) -> tuple[str, ...]:
         raise UserError(
             f"{path}: not a list of classes ({error}); make it again with scripts/select_source.py"
         ) from None
-    names = tuple(dict.fromkeys(name for row in rows if (name := row.get(COLUMN))))
-    if not names:
+    lines: dict[str, dict[str, str]] = {}
+    for row in rows:
+        if name := row.get(COLUMN):
+            lines.setdefault(name, row)
+    if not lines:
         raise UserError(f"{path}: names no class in a column '{COLUMN}'; make it again with scripts/select_source.py")
-    return names
+    return lines
 
 
 def list_digest(names: Sequence[str]) -> str:

@@ -80,7 +80,9 @@ _STUDIES: dict[str, Callable[[Evidence, Paper, str], Table | None]] = {
     "selection": lambda evidence, paper, scale: studies.selection(evidence.rows, paper, scale),
     "nearest": lambda evidence, paper, scale: nearest_table(evidence.sources, scale),
     "similarity": lambda evidence, paper, scale: similarity_table(evidence.sources, scale),
-    "sources": lambda evidence, paper, scale: sources_table(evidence.rows, evidence.sources, paper, scale),
+    "sources": lambda evidence, paper, scale: sources_table(
+        evidence.rows, evidence.logs.provenance, evidence.sources, paper, scale
+    ),
     "sweeps": lambda evidence, paper, scale: sweeps_table(evidence.rows, paper, scale),
 }
 

@@ -6,6 +6,8 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
+from l2sp.report.text import setting_number
+
 if TYPE_CHECKING:
     from l2sp.theory.linear import Problem
 
@@ -41,6 +43,7 @@ _SCALES = {
 }
 _UNITS = "Metrics in percent, EPE in pixels."
 _SPREAD = "Mean ± sample standard deviation (number of seeds)."
+_CHANCE = "About one interval in twenty excludes zero by chance alone."
 _INTERVAL = (
     f"{_SPREAD} Interval: 95 %, paired Student t over the seeds that both arms share (number of pairs); it "
     "is about seeds, not about the choice of test items. Verdict: better or worse if the interval excludes "
@@ -94,7 +97,7 @@ def table3(scale: str, counterexamples: str) -> str:
     return (
         f"Columns headed {ours(scale)} are ours: {scale_note(scale)}; a target's name stands for that scale's "
         f"counterpart of it. {_UNITS} {_INTERVAL} Difference: L2-SP minus L2; for EPE negative is better. "
-        "About one interval in twenty excludes zero by chance alone. "
+        f"{_CHANCE} "
         "The paper prints one number per cell, without seeds or spread. "
         "†: SegFlow's flow phase was never released; its recipe here is our own (docs/deviations.md)."
     ) + (f" {slip}" if counterexamples else "")
@@ -169,34 +172,35 @@ def flow() -> str:
     )
 
 
-_SIMILAR = (
-    "Similarity: exp(−0.01 EMD) of the Earth Mover's Distance between mean features of classes, weighted by their "
-    "images in the training part, as DSTL defines it"
-)
+def _similar(gamma: float) -> str:
+    return (
+        f"Similarity: exp(−{setting_number(gamma)} EMD) of the Earth Mover's Distance between mean features of "
+        "classes, weighted by their images in the training part, as DSTL defines it"
+    )
 
 
-def sources() -> str:
+def sources(gamma: float) -> str:
     """Caption of the study of sources."""
     return (
-        f"{_UNITS} {_SIMILAR}; of all classes of the source together. Sources: the whole source set; selected, the "
-        "classes nearest to the six targets; random and least, as many classes at random and the least similar ones. "
-        "Each is pre-trained anew, all equally long; fine-tuning is shorter than in Table 3. Rank correlation: "
-        "Spearman's, among the sources of each target, mean over targets. "
-        f"{_INTERVAL} The sources were pre-trained once: intervals say nothing of their own noise."
+        f"{_UNITS} {_similar(gamma)}; of all classes of the source together. Sources: the whole source set; selected, "
+        "the classes nearest to the targets; random and least, as many classes at random and the least similar ones. "
+        "Each is pre-trained anew for every seed, all equally long; fine-tuning is shorter than in Table 3. Rank "
+        "correlation: Spearman's, among the sources of each target, mean over targets, with its 95 % interval (number "
+        f"of seeds). {_INTERVAL} {_CHANCE}"
     )
 
 
-def similarity(network: str) -> str:
+def similarity(network: str, gamma: float) -> str:
     """Caption of the table of similarities by a network's features."""
     return (
-        f"{_SIMILAR}. Features: {network}. Families are kinds of source classes; lists are what was chosen of them. "
-        "The paper behind DSTL used features of a network that is not public: its numbers are of another unit."
+        f"{_similar(gamma)}. Features: {network}. Families are kinds of source classes; lists are what was chosen of "
+        "them. The paper behind DSTL used features of a network that is not public: its numbers are of another unit."
     )
 
 
-def nearest(network: str) -> str:
+def nearest(network: str, gamma: float) -> str:
     """Caption of the table of nearest classes by a network's features."""
-    return f"{_SIMILAR}, here of one class alone. Features: {network}."
+    return f"{_similar(gamma)}, here of one class alone. Features: {network}."
 
 
 def regime() -> str:
@@ -276,6 +280,7 @@ _FIGURES = {
         "L2, in points; bars: standard deviation over seeds."
     ),
     "similarity": "Similarity of each family of the source, and of each list, to each target; darker: nearer.",
+    "classes": "An image of each target (left) and of each of the source classes nearest to it, nearest first.",
     "figure1": (
         "The paper's Figure 1, not drawn but computed: gradient descent on a quadratic risk (contours, star: its "
         "minimum) plus a penalty whose strength is the multiplier of the disc that the regulariser admits; cross: "

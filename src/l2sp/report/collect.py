@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Problem", "collect", "read_runs"]
 
-Kind = Literal["unfinished", "corrupt", "mismatch", "duplicate", "unexpected", "diverged", "vanished"]
+Kind = Literal["unfinished", "corrupt", "mismatch", "duplicate", "unexpected", "diverged", "vanished", "stale"]
 
 _SETTING = re.compile(r"(?P<reg>[A-Za-z0-9_]+)-alpha=(?P<alpha>.+)-beta=(?P<beta>.+)")
 _SEED = re.compile(r"seed=(\d+)")
@@ -31,7 +31,7 @@ class Problem:
     """Something a person should know about one path (relative to the results folder).
 
     A `diverged` run still counts as a row; all other kinds give none. `vanished` is a line of the earlier
-    `rows.csv` whose run directory is gone.
+    `rows.csv` whose run directory is gone; `stale` ones are rows that some table does not show any more.
     """
 
     kind: Kind

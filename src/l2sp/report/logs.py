@@ -88,7 +88,10 @@ class DataSize:
 
 @dataclass(frozen=True)
 class Provenance:
-    """What made a run: code (`changed`: yes, if files differed from the commit), versions, machine, seconds."""
+    """What made a run: code (`changed`: yes, if files differed from the commit), versions, machine, seconds.
+
+    `w0_classes`: checksum of the list of classes that its start was pre-trained on; none for all of a data set.
+    """
 
     study: str = field(metadata=EMPTY)
     experiment: str
@@ -108,6 +111,7 @@ class Provenance:
     threads: int | None = None
     seconds: float = NAN
     memory_mb: int | None = None
+    w0_classes: str = ""
 
     @property
     def key(self) -> tuple[object, ...]:
@@ -273,4 +277,5 @@ def _provenance(row: Row, env: Mapping[str, Any], done: Mapping[str, Any]) -> Pr
         threads=_whole(env.get("threads")),
         seconds=_number(done.get("seconds")),
         memory_mb=_whole(done.get("peak_memory_mb")),
+        w0_classes=_text(_mapping(_mapping(env.get("sources")).get("weights")).get("list"))[:12],
     )

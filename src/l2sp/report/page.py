@@ -44,7 +44,12 @@ _SECTIONS = (
     _Section("training", "What the penalty does", ("training.png", "layers.png"), ("flow",)),
     _Section("predictions", "Predictions", ("predictions_", "animation_"), ()),
     _Section("rates", "Learning rates", ("learning_rate.png",), ("learning_rate",)),
-    _Section("sources", "From which source", ("sources.png", "similarity.png"), ("sources", "nearest", "similarity")),
+    _Section(
+        "sources",
+        "From which source",
+        ("sources.png", "similarity.png", "classes.png"),
+        ("sources", "nearest", "similarity"),
+    ),
     _Section("choices", "The regime, and how settings were chosen", (), ("regime", "selection")),
     _Section("data", "Data sets", (), ("table1", "table2")),
     _Section("theory", "Theory", ("figure1.png", "theory.png"), ("table7",)),
@@ -110,7 +115,7 @@ def _is(name: str, wanted: str) -> bool:
 
 def _figure(picture: Picture, root: Path, given: bool) -> dict[str, Any]:
     path = root / "figures" / picture.name
-    sample = picture.name.startswith(("predictions_", "animation_"))
+    sample = picture.name.startswith(("predictions_", "animation_", "classes."))
     content = ""
     if given or not sample:
         kind = _MIME[path.suffix.lstrip(".")]

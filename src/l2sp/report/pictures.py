@@ -14,7 +14,7 @@ from l2sp.report.paper import Paper
 from l2sp.report.rows import Row
 from l2sp.report.samples import CLIP, STILLS, sample_sheets
 from l2sp.report.select import ARMS, experiments_of, group, main_rows, title_of
-from l2sp.report.sources import MEASURES, correlation, points
+from l2sp.report.sources import MEASURES, SHOWN, correlation, correlation_text, points
 from l2sp.report.store import Evidence
 from l2sp.report.sweeps import sweeps
 from l2sp.report.text import difference
@@ -41,7 +41,8 @@ class Picture:
 
 def pictures(results: Path, scale: str, evidence: Evidence, paper: Paper) -> list[Picture]:
     """The figures that there is evidence for, in the order of the page, and earlier ones of predictions."""
-    found = [*_of_rows(evidence, paper, scale), *_of_logs(evidence, paper, scale), *_of_theory()]
+    found = [*_of_rows(evidence, paper, scale), *_of_sources(results, evidence, paper, scale)]
+    found += [*_of_logs(evidence, paper, scale), *_of_theory()]
     return found + _of_samples(results, scale, evidence.rows, paper)
 
 
@@ -69,16 +70,16 @@ def _of_rows(evidence: Evidence, paper: Paper, scale: str) -> list[Picture]:
         alt = f"Test metric and distance to w0 of both arms over the learning rate: {names}; numbers in the table"
         draw = partial(figures.learning_rate, rungs, paper, scale)
         found.append(Picture("learning_rate.png", "Learning rates", alt, captions.figure("learning_rate"), draw))
-    return [*found, *_of_sources(evidence, paper, scale)]
+    return found
 
 
-def _of_sources(evidence: Evidence, paper: Paper, scale: str) -> list[Picture]:
+def _of_sources(results: Path, evidence: Evidence, paper: Paper, scale: str) -> list[Picture]:
     from l2sp.report import figures
 
     found = []
-    if study := points(evidence.rows, evidence.sources, paper):
-        parts = {name: correlation(study, get) for name, get in MEASURES.items()}
-        alt = "Rank correlation with similarity: " + "; ".join(f"{name} {c.mean:+.2f}" for name, c in parts.items())
+    if study := points(evidence.rows, evidence.logs.provenance, evidence.sources, paper):
+        told = {name: correlation_text(correlation(study, get)) for name, get in MEASURES.items()}
+        alt = "Rank correlation with similarity: " + "; ".join(f"{name} {text}" for name, text in told.items())
         draw = partial(figures.sources, study, paper, scale)
         found.append(Picture("sources.png", "From which source", alt, captions.figure("sources"), draw))
     if matrix := evidence.sources.similarities:
@@ -86,6 +87,10 @@ def _of_sources(evidence: Evidence, paper: Paper, scale: str) -> list[Picture]:
         alt = "Nearest family: " + "; ".join(f"{target} {one.source}" for target, one in best.items())
         draw = partial(figures.similarity, matrix, scale)
         found.append(Picture("similarity.png", "Similarity", alt, captions.figure("similarity"), draw))
+        if (results / scale / "figures" / "classes.png").is_file():  # scripts/select_source.py has the images
+            chosen = group(evidence.sources.nearest, lambda one: one.target)
+            alt = "; ".join(f"{name}: {', '.join(c.label for c in part[:SHOWN])}" for name, part in chosen.items())
+            found.append(Picture("classes.png", "Nearest classes", alt, captions.figure("classes"), None))
     return found
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import fmean
 
 from l2sp.errors import UserError
 from l2sp.report import captions
+from l2sp.report.logs import Provenance
 from l2sp.report.paper import Paper
 from l2sp.report.records import parse_records
 from l2sp.report.rows import Row
@@ -18,7 +19,7 @@ from l2sp.report.select import ARMS, experiments_of, group, one_setting, setting
 from l2sp.report.statistics import Comparison, compare, interval, summarise
 from l2sp.report.table import Table, Value
 from l2sp.report.tables import comparison_record, summary_record
-from l2sp.report.text import DASH, arm, difference, measured_interval
+from l2sp.report.text import DASH, arm, difference, measured_interval, signed
 
 __all__ = [
     "MEASURES",
@@ -28,7 +29,9 @@ __all__ = [
     "Similarity",
     "Sources",
     "correlation",
+    "correlation_text",
     "nearest_table",
+    "of_other_lists",
     "points",
     "read_sources",
     "similarity_table",
@@ -73,11 +76,16 @@ class Similarity:
 
 @dataclass(frozen=True)
 class Sources:
-    """All that a choice left in `results/<scale>/source/`: nothing where none was made."""
+    """All that a choice left in `results/<scale>/source/`: nothing where none was made.
+
+    `network`: what gave the features, in words; `gamma` of the similarity; `lists`: checksums of the lists by name.
+    """
 
     similarities: Sequence[Similarity] = ()
     nearest: Sequence[Nearest] = ()
     network: str = ""
+    gamma: float = float("nan")
+    lists: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -103,25 +111,36 @@ def read_sources(root: Path) -> Sources:
         return Sources()
     try:
         content = json.loads(origin.read_text(encoding="utf-8"))
-        name, network = content["choice"]["name"], content["network"]["name"]
+        name, gamma, network = content["choice"]["name"], float(content["choice"]["gamma"]), content["network"]
+        told = f"{network['name']} with {network['weights']}, at {network['input_size']} px"
+        lists = {name: str(entry["sha256"]) for name, entry in content["lists"].items()}
         files = {kind: folder / f"{stem}.csv" for kind, stem in ((Similarity, "similarity"), (Nearest, name))}
         texts = {kind: path.read_text(encoding="utf-8") for kind, path in files.items()}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{origin}: damaged, or a list lacks ({error}): run scripts/select_source.py again") from error
     similarities = parse_records(Similarity, texts[Similarity], files[Similarity])
-    return Sources(similarities, parse_records(Nearest, texts[Nearest], files[Nearest]), network)
+    return Sources(similarities, parse_records(Nearest, texts[Nearest], files[Nearest]), told, gamma, lists)
 
 
-def points(rows: Sequence[Row], sources: Sources, paper: Paper) -> list[Point]:
-    """The study's points, by target in the paper's order, and by rising similarity.
+def of_other_lists(rows: Sequence[Row], provenance: Sequence[Provenance], sources: Sources) -> list[Row]:
+    """The study's runs whose start was pre-trained on another list than the choice now holds under that name."""
+    began = {run.key: run.w0_classes for run in provenance}
+    study = study_rows(rows, "source")
+    return [row for row in study if began.get(row.key[1:], "") != sources.lists.get(_source_of(row), "")[:12]]
+
+
+def points(rows: Sequence[Row], provenance: Sequence[Provenance], sources: Sources, paper: Paper) -> list[Point]:
+    """The study's points, by target in the paper's order, and by rising similarity; none of runs of other lists.
 
     Raises:
         UserError: an arm has runs of several settings.
     """
     found = []
     known = {(f"dstl_{s.target}", s.source): s for s in sources.similarities if s.kind == "list"}
-    runs = group(study_rows(rows, "source"), lambda row: (row.experiment, _source_of(row)))
-    for name in experiments_of(study_rows(rows, "source"), paper):
+    others = {row.key for row in of_other_lists(rows, provenance, sources)}
+    study = [row for row in study_rows(rows, "source") if row.key not in others]
+    runs = group(study, lambda row: (row.experiment, _source_of(row)))
+    for name in experiments_of(study, paper):
         mine = [
             Point(name, source, known[name, source], *(one_setting([r for r in part if r.reg == reg]) for reg in ARMS))
             for (experiment, source), part in runs.items()
@@ -136,12 +155,14 @@ def _source_of(row: Row) -> str:
     return match[1] if match else ""
 
 
-def sources_table(rows: Sequence[Row], sources: Sources, paper: Paper, scale: str) -> Table | None:
+def sources_table(
+    rows: Sequence[Row], provenance: Sequence[Provenance], sources: Sources, paper: Paper, scale: str
+) -> Table | None:
     """Both arms from every source, by target, with what correlates with similarity below; None without the study."""
     header = ["target", "source", "classes", "similarity", "L2", "L2-SP", "difference", "95 % interval", "verdict"]
     heading = f"From which source, {captions.scale_note(scale)}"
-    found = points(rows, sources, paper)
-    table = Table("sources", heading, captions.sources(), header)
+    found = points(rows, provenance, sources, paper)
+    table = Table("sources", heading, captions.sources(sources.gamma), header)
     for point in found:
         both = [*point.l2, *point.l2_sp]
         unit = paper.unit(point.experiment, both[0].metric)
@@ -157,7 +178,7 @@ def sources_table(rows: Sequence[Row], sources: Sources, paper: Paper, scale: st
         table.add(cells, record | comparison_record(c, unit))
     if not found:
         return None
-    table.summary = [_settings(found), *(_sentence(name, correlation(found, get)) for name, get in MEASURES.items())]
+    table.summary = [_settings(found), *(_sentence(found, name, get) for name, get in MEASURES.items())]
     return table
 
 
@@ -214,11 +235,19 @@ def _spearman(a: Sequence[float], b: Sequence[float]) -> float:
     return float(spearmanr(a, b).statistic) if len(set(a)) > 1 and len(set(b)) > 1 else float("nan")
 
 
-def _sentence(name: str, c: Comparison) -> str:
-    if c.n == 0:
+def _sentence(found: Sequence[Point], name: str, get: Callable[[Point], dict[int, float]]) -> str:
+    whole = correlation(found, get)
+    if whole.n == 0:
         return f"{name[0].upper()}{name[1:]}: no rank correlation, for lack of common seeds or of sources."
-    bounds = f", 95 % interval [{c.low:+.2f}, {c.high:+.2f}] over {c.n} seeds" if c.n > 1 else " (one seed)"
-    return f"Rank correlation of similarity with {name}, within targets: {c.mean:+.2f}{bounds}."
+    rest = correlation([point for point in found if point.source != "least"], get)
+    without = f"; without the least similar source {correlation_text(rest)}" if rest.n else ""
+    return f"Rank correlation of similarity with {name}, within targets: {correlation_text(whole)}{without}."
+
+
+def correlation_text(c: Comparison) -> str:
+    """A rank correlation with its interval and the number of its seeds; a dash where there is none."""
+    bounds = f" [{signed(c.low, 2)}, {signed(c.high, 2)}]" if c.n > 1 else ""
+    return f"{signed(c.mean, 2)}{bounds} ({c.n})" if c.n else DASH
 
 
 def similarity_table(sources: Sources, scale: str) -> Table | None:
@@ -226,7 +255,10 @@ def similarity_table(sources: Sources, scale: str) -> Table | None:
     targets = list(dict.fromkeys(one.target for one in sources.similarities))
     heading = f"Similarity of sources and targets, {captions.scale_note(scale)}"
     table = Table(
-        "similarity", heading, captions.similarity(sources.network), ["source", "kind", "classes", "images", *targets]
+        "similarity",
+        heading,
+        captions.similarity(sources.network, sources.gamma),
+        ["source", "kind", "classes", "images", *targets],
     )
     for (kind, source), part in group(sources.similarities, lambda one: (one.kind, one.source)).items():
         by_target = {one.target: one for one in part}
@@ -241,7 +273,7 @@ def nearest_table(sources: Sources, scale: str) -> Table | None:
     """The nearest classes of each target, with the similarity of each alone; None without a choice."""
     heading = f"Nearest source classes, {captions.scale_note(scale)}"
     header = ["target", *(f"{rank}." for rank in range(1, SHOWN + 1))]
-    table = Table("nearest", heading, captions.nearest(sources.network), header)
+    table = Table("nearest", heading, captions.nearest(sources.network, sources.gamma), header)
     for target, part in group(sources.nearest, lambda one: one.target).items():
         first = sorted(part, key=lambda one: one.rank)[:SHOWN]
         cells = [f"{one.label} ({one.family}) {one.similarity:.4f}" for one in first]

@@ -18,6 +18,7 @@ __all__ = [
     "plain",
     "scaled",
     "setting_number",
+    "signed",
 ]
 
 DASH = "—"
@@ -75,16 +76,23 @@ def arm(summary: Summary, unit: Unit) -> str:
     return f"{plain(summary.mean, unit)}{spread} ({summary.n})"
 
 
-def _signed(value: float, unit: Unit, more: int = 0) -> str:
+def signed(value: float, digits: int) -> str:
+    """A number with its sign, or a dash where there is none."""
+    if not math.isfinite(value):
+        return DASH
     # Rounding first: a difference that rounds to zero must not carry a sign.
-    rounded = round(value * unit.factor, unit.digits + more)
-    text = f"{abs(rounded):.{unit.digits + more}f}"
+    rounded = round(value, digits)
+    text = f"{abs(rounded):.{digits}f}"
     return text if rounded == 0 else ("+" if rounded > 0 else "−") + text
+
+
+def _signed(value: float, unit: Unit, more: int = 0) -> str:
+    return signed(value * unit.factor, unit.digits + more)
 
 
 def difference(comparison: Comparison, unit: Unit) -> str:
     """Signed mean difference in the printed unit, or a dash."""
-    return _signed(comparison.mean, unit) if math.isfinite(comparison.mean) else DASH
+    return _signed(comparison.mean, unit)
 
 
 def measured_interval(comparison: Comparison, unit: Unit) -> str:

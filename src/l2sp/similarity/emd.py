@@ -9,10 +9,7 @@ from numpy.typing import NDArray
 from l2sp.errors import UserError
 from l2sp.similarity.domain import Domain
 
-__all__ = ["GAMMA", "distances", "emd", "similarity", "single_class_distances"]
-
-GAMMA = 0.01
-"""Of DSTL's similarity exp(-gamma EMD)."""
+__all__ = ["distances", "emd", "similarity", "single_class_distances"]
 
 _CLOSE = 1e-4
 _ITERATIONS = 10_000_000
@@ -69,6 +66,6 @@ def single_class_distances(source: Domain, target: Domain) -> Array:
     return found
 
 
-def similarity(distance: Array | float, gamma: float = GAMMA) -> Array:
-    """exp(-gamma distance), in (0, 1]."""
+def similarity(distance: Array | float, gamma: float) -> Array:
+    """exp(-gamma distance), in (0, 1]; DSTL's gamma is 0.01."""
     return np.exp(-gamma * np.asarray(distance, dtype=np.float64))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import load, save
@@ -29,13 +31,15 @@ _KEEP_EVERY = 50  # batches
 class FeatureNet:
     """A network without its classifier: `model` takes images (N, 3, S, S) to features (N, D) as `transform` makes them.
 
-    `name` says which; `identity` changes with whatever changes its features: weights, size, normalisation.
+    `name` says which; `identity` changes with whatever changes its features: weights, size, normalisation, which
+    `told` has for people.
     """
 
     name: str
     model: nn.Module
     transform: Transform
     identity: str
+    told: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass

@@ -11,7 +11,7 @@ from l2sp.errors import UserError
 from l2sp.similarity.domain import Domain
 from l2sp.similarity.emd import similarity, single_class_distances
 
-__all__ = ["Chosen", "chosen_classes", "nearest"]
+__all__ = ["Chosen", "check_k", "chosen_classes", "nearest"]
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,16 @@ class Chosen:
     images: int
 
 
+def check_k(k: int, target: str, source: str, classes: int) -> None:
+    """Refuses a number of classes that a source cannot give.
+
+    Raises:
+        UserError: `k` is not in 1 .. classes.
+    """
+    if not 1 <= k <= classes:
+        raise UserError(f"k={k} for {target}: the source {source} has {classes} classes; give 1 to that many")
+
+
 def nearest(source: Domain, target: Domain, k: int, gamma: float) -> list[Chosen]:
     """The `k` source classes that are most similar to a target, each alone, the most similar first.
 
@@ -33,10 +43,7 @@ def nearest(source: Domain, target: Domain, k: int, gamma: float) -> list[Chosen
     Raises:
         UserError: `k` is not in 1 .. len(source), or the features have different lengths.
     """
-    if not 1 <= k <= len(source):
-        raise UserError(
-            f"k={k} for {target.name}: the source {source.name} has {len(source)} classes; give 1 to that many"
-        )
+    check_k(k, target.name, source.name, len(source))
     found = similarity(single_class_distances(source, target), gamma)
     order = np.argsort(-found, kind="stable")[:k]
     return [

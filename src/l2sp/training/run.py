@@ -146,6 +146,8 @@ def _sources(cfg: TrainConfig, files: dict[str, Path]) -> dict[str, Any]:
             env = json.loads((files[key].parent / "env.json").read_text())
             sizes = {name: env[name] for name in ("classes", "images", "clips") if name in env}
             told[key] = {"experiment": start.experiment, "scale": start.scale or cfg.scale.name, **sizes}
+            if "classes" in (content := run_of(source_of(cfg, key)[1]).content):
+                told[key]["list"] = content["classes"]
     return told
 
 

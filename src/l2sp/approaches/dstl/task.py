@@ -17,10 +17,8 @@ from l2sp.approaches.dstl.config import DSTLConfig
 from l2sp.approaches.dstl.network import build_network, head_prefixes, logits_of, zero_head
 from l2sp.approaches.release import official_size, read_release
 from l2sp.approaches.weights import Start, apply_start, load_start
-from l2sp.data.class_lists import keep_classes, list_digest, read_classes
 from l2sp.data.classification import Classification, Split, hold_out, read
 from l2sp.data.images import ImageCache
-from l2sp.data.labelled import combined
 from l2sp.data.loader import CachedImages, collate_labels, eval_batches, steps_per_epoch, train_batches
 from l2sp.data.transforms import eval_transform, train_transform
 from l2sp.metrics import correct
@@ -50,7 +48,7 @@ class DSTL:
         self.metric = self.train_metric = "accuracy"
         self.lr_factors: Mapping[str, float] = {}
         self._cfg, self._protocol, self._device = cfg, cast(DSTLConfig, cfg.approach), device
-        data, data_digest = _read(cfg, data_root)
+        data, data_digest = read_release(cfg.data, cfg.scale, data_root, read)
         self._splits = _splits(data, cfg)
         model = _network(cfg, len(data.classes))
         start = load_start(
@@ -68,7 +66,7 @@ class DSTL:
     @staticmethod
     def data_digest(cfg: TrainConfig, data_root: Path) -> str:
         """What tells one data set from another: see `l2sp.data.labelled.digest`."""
-        return _read(cfg, data_root)[1]
+        return read_release(cfg.data, cfg.scale, data_root, read)[1]
 
     @staticmethod
     def outline(cfg: TrainConfig) -> Outline:
@@ -136,15 +134,6 @@ class DSTL:
             logits, _ = logits_of(self.model(images.to(self._device)))
             hits += correct(logits, labels.to(self._device))
         return Evaluation({"accuracy": hits / len(part)}, len(part))
-
-
-def _read(cfg: TrainConfig, data_root: Path) -> tuple[Classification, str]:
-    """The run's data set and its digest; where a list of classes is given, of those alone."""
-    data, found = read_release(cfg.data, cfg.scale, data_root, read)
-    if cfg.data.classes is None:
-        return data, found
-    names = read_classes(Path(cfg.data.classes))
-    return keep_classes(data, names), combined([found, list_digest(names)])
 
 
 def _network(cfg: TrainConfig, classes: int) -> nn.Module:

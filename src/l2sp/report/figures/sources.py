@@ -15,7 +15,7 @@ from l2sp.report.captions import scale_note
 from l2sp.report.figures.style import GREY, STYLE, png
 from l2sp.report.paper import Paper
 from l2sp.report.select import group
-from l2sp.report.sources import MEASURES, Point, Similarity, correlation
+from l2sp.report.sources import MEASURES, Point, Similarity, correlation, correlation_text
 from l2sp.report.statistics import summarise
 
 __all__ = ["classes", "similarity", "sources"]
@@ -32,8 +32,8 @@ def sources(found: Sequence[Point], paper: Paper, scale: str) -> bytes:
         for ax, (name, get) in zip(axes, MEASURES.items(), strict=True):
             for color, part in zip(colors, group(found, lambda point: point.experiment).values(), strict=False):
                 _line(ax, part, get, color)
-            rho = correlation(found, get)
-            ax.set_title(f"{name}\nrank correlation within targets {rho.mean:+.2f}", fontsize=10)
+            rho = correlation_text(correlation(found, get))
+            ax.set_title(f"{name}\nrank correlation within targets {rho}", fontsize=10)
             ax.set_xlabel("similarity of source and target")
         axes[0].set_ylabel("test accuracy, %")
         axes[2].set_ylabel("points")

@@ -1,0 +1,1 @@
+"""Choosing the source classes nearest to some targets, from a configuration to the lists that pre-training reads."""
