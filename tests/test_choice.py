@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from l2sp.choice import Choice, _seen, choose, load_choice, write_choice
+from l2sp.choice.choose import Choice, _seen, choose
+from l2sp.choice.config import load_choice
+from l2sp.choice.write import write_choice
 from l2sp.config import CONFIGS, ROOT, compose, override
 from l2sp.data.class_lists import read_classes
 from l2sp.data.labelled import Classification, Split
@@ -27,7 +29,7 @@ def paths(folder: Path) -> list[str]:
 
 
 def small(folder: Path, *more: str) -> list[str]:
-    return ["scale=smoke", "network=[experiment=dstl_cub200]", "k=2", "batch_size=16", *paths(folder), *more]
+    return ["scale=smoke", "features.input_size=32", "k=2", "batch_size=16", "workers=0", *paths(folder), *more]
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +37,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Choice]:
     folder = tmp_path_factory.mktemp("choice")
     config, cfg = load_choice(small(folder))
     choice = choose(config, cfg)
-    write_choice(choice, folder / "results" / "smoke" / "source")
+    write_choice(choice, folder / "results" / "smoke")
     return folder, choice
 
 
@@ -57,23 +59,39 @@ def test_lists_are_as_long_as_asked_and_of_classes_of_the_source(done: tuple[Pat
 
 def test_the_least_similar_are_less_similar_than_the_rest(done: tuple[Path, Choice]) -> None:
     _, choice = done
-    best = {one.source: one.similarity for one in choice.lists["least"]}
-    others = [one.similarity for one in choice.lists["selected"] if one.source not in best and one.rank == 1]
-    assert all(max(best.values()) <= value for value in others)
+    least = {one.source: one.similarity for one in choice.lists["least"]}
+    nearest = {one.source: one.similarity for one in choice.lists["selected"]}
+    rest = nearest.keys() - least.keys()
+    assert rest and all(max(least.values()) <= nearest[name] for name in rest)
 
 
 def test_what_is_written_says_what_it_was_made_of(done: tuple[Path, Choice]) -> None:
     folder, choice = done
-    source = folder / "results/smoke/source"
-    origin = json.loads((source / "origin.json").read_text())
-    assert origin["network"]["name"] == "inception_v3 from source/dstl" and origin["choice"]["k"] == 2
+    origin = json.loads((folder / "results/smoke/source/origin.json").read_text())
+    assert origin["network"]["name"] == "tf_efficientnet_lite0" and origin["choice"]["k"] == 2
+    assert (origin["network"]["input_size"], origin["network"]["mean"]) == (32, [127 / 255] * 3)
     assert len(origin["data"]) == 7 and all(len(value) == 64 for value in origin["data"].values())
-    assert (source / "classes.png").read_bytes().startswith(b"\x89PNG")
+    for name in ("classes", "similarity"):
+        assert (folder / f"results/smoke/figures/{name}.png").read_bytes().startswith(b"\x89PNG")
     found = read_sources(folder / "results/smoke")
     kinds = {(one.kind, one.source) for one in found.similarities}
     assert {("list", name) for name in ("whole", "selected", "random", "least")} <= kinds
     assert ("family", "bird") in kinds and len(found.similarities) == 6 * len(kinds)
     assert [one.source for one in found.nearest] == [one.source for one in choice.lists["selected"]]
+
+
+def test_the_nearest_class_is_of_the_kind_of_the_target(done: tuple[Path, Choice]) -> None:
+    _, choice = done
+    first = {one.target: one.family for one in choice.lists["selected"] if one.rank == 1}
+    assert first == {**FAMILIES, "food101": "dish"}
+
+
+def test_a_new_choice_leaves_no_list_of_the_old_one(done: tuple[Path, Choice], tmp_path: Path) -> None:
+    folder, choice = done
+    write_choice(choice, tmp_path / "smoke")
+    write_choice(choose(*load_choice(small(folder, "others=[]", "name=mine"))), tmp_path / "smoke")
+    names = {path.stem for path in (tmp_path / "smoke/source").glob("*.csv")}
+    assert names == {"mine", "similarity"}
 
 
 def test_the_same_choice_again_reads_its_features_from_the_cache(
@@ -92,6 +110,7 @@ def test_a_run_starts_from_what_was_pre_trained_on_a_list(done: tuple[Path, Choi
     count = choice.origin["lists"]["selected"]["classes"]
     source = env["sources"]["weights"]
     assert (source["experiment"], source["classes"]) == ("source/selected", count)
+    assert source["list"] == choice.origin["lists"]["selected"]["sha256"]
     assert source["images"] == {"train": 6 * count, "test": 2 * count}
     before = run_of(compose([*common, "source=selected"])).fingerprint
     path = folder / "results/smoke/source/selected.csv"
@@ -108,21 +127,48 @@ def test_a_run_starts_from_what_was_pre_trained_on_a_list(done: tuple[Path, Choi
     ("arguments", "reason"),
     [
         (["choice=minni"], "no choice 'minni' .*: use one of mini, pocket, subset_b"),
-        (["k=11"], "k=11 for cub200: the source image_folder has 10 classes"),
+        (["scale=big"], "scale=big: use one of mini, paper, pocket, smoke"),
+        (["k=11"], "k=11 for cub200: the source mini_source has 10 classes"),
         (["k={cub200: 1}"], "aircraft is in one of targets and k only"),
+        (["k=many"], "k=many: give a whole number above 0"),
+        (["k=1.5"], "k=1.5: give a whole number above 0"),
+        (["k=true"], "k=True: give a whole number above 0"),
+        (["k=0"], "k=0: give a whole number above 0"),
+        (["k=[1"], "no viable alternative"),
+        (["k=1,2"], "k=1,2: give one value"),
+        (["+k=1"], "give one value"),
         (["targets=[cub20]", "k=1"], "unknown data set 'cub20'; nearest: 'cub200'"),
-        (["others=[nearest]"], "no list 'nearest'; use random, least or none"),
+        (["targets=[]"], "targets=.*: give data sets"),
+        (["targets=[cub200,cub200]"], "targets=.*: give data sets, each once"),
+        (["others=[nearest]"], "give some of random, least, or"),
+        (["name=whole"], "a name of its own"),
         (["gamma=big"], "gamma"),
-        (["least_images=100"], "no class is left"),
-        (["weights.source=none", "weights.experiment=null"], "features come from a pre-trained network"),
-        (["aproach.input_size=80"], "approach"),
+        (["gamma=0"], "gamma=0.0: give a number above 0"),
+        (["batch_size=0"], "batch_size=0: give 1 or more"),
+        (["least_images=100"], "least_images=100: no class of mini_source has more than 6"),
+        (["features.source=none"], "features.source=none: give one of timm, efficientnet_lite0, file"),
+        (["features.source=file"], "features.file: needed when features.source is 'file'"),
+        (["features.source=file", "features.file=no.pt"], "no such file of starting weights"),
+        (["features.network=resnet5O", "features.source=timm"], "nearest: resnet50"),
+        (["features.network=resnet50.a9", "features.source=timm"], "features.network=resnet50.a9: .*tag"),
+        (["feature.network=resnet50"], "unknown configuration key 'feature.network'; nearest: 'features.network'"),
+        (["path.data=x"], "unknown configuration key 'path.data'; nearest: 'paths.data'"),
+        (["source=selected"], "unknown configuration key 'source'"),
     ],
 )
-def test_bad_choices_are_one_line(done: tuple[Path, Choice], arguments: list[str], reason: str) -> None:
+def test_bad_choices_are_one_line(
+    done: tuple[Path, Choice], monkeypatch: pytest.MonkeyPatch, arguments: list[str], reason: str
+) -> None:
     folder, _ = done
+    monkeypatch.setattr("l2sp.choice.choose.class_means", lambda *_: pytest.fail("said after features were computed"))
     with pytest.raises(UserError, match=reason) as caught:
         choose(*load_choice([*small(folder), *arguments]))
     assert "\n" not in str(caught.value)
+
+
+def test_a_mapping_replaces_that_of_the_file() -> None:
+    config, _ = load_choice(["choice=subset_b", "targets=[cub200]", "k={cub200: 3}"])
+    assert config.k_of == {"cub200": 3}
 
 
 def test_a_run_without_its_list_says_how_to_get_it(tmp_path: Path) -> None:
@@ -143,14 +189,14 @@ def test_classes_of_the_test_part_alone_are_left_out(tmp_path: Path, caplog: pyt
 def test_every_choice_can_be_composed(path: Path) -> None:
     config, cfg = load_choice([f"choice={path.stem}"])
     assert cfg.scale.name == config.scale and cfg.approach.name == "dstl"
-    k = config.k if isinstance(config.k, dict) else dict.fromkeys(config.targets, config.k)
-    assert set(k) == set(config.targets)
+    assert set(config.k_of) == set(config.targets)
 
 
 def test_subset_b_has_the_published_shape() -> None:
     config, cfg = load_choice(["choice=subset_b"])
     assert config.k == {"cub200": 400, "nabirds": 100, "stanford_dogs": 200, "stanford_cars": 50, "aircraft": 50}
-    assert (config.gamma, config.least_images, cfg.weights.source) == (0.01, 200, "timm")
+    assert (config.gamma, config.least_images, config.features.source) == (0.01, 200, "timm")
+    assert cfg.scale.require_official
 
 
 def test_the_script_prints_its_files_and_its_errors_in_one_line(done: tuple[Path, Choice]) -> None:

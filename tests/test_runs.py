@@ -14,6 +14,7 @@ from l2sp.config import ROOT, compose
 from l2sp.errors import UserError
 from l2sp.files import write_atomically
 from l2sp.plans import Planned
+from l2sp.plans import sources_of
 from l2sp.runs import Busy, Run, run_of
 
 
@@ -37,6 +38,18 @@ def test_source_run_is_cached_by_content(smoke, artifacts: Path) -> None:
         run_of(smoke("experiment=source/dstl", "optim.lr=0.01")),
     )
     assert one.path.parent == two.path.parent == artifacts / "smoke" and one.path != two.path
+
+
+def test_a_start_may_be_pre_trained_for_each_seed(smoke) -> None:
+    from l2sp.runs import source_of
+
+    once = [smoke(f"seed={seed}") for seed in (0, 1)]
+    each = [smoke(f"seed={seed}", "weights.seed=null") for seed in (0, 1)]
+    seeds = [[source_of(cfg)[1].seed for cfg in cfgs] for cfgs in (once, each)]
+    assert seeds == [[0, 0], [0, 1]]
+    assert run_of(once[0]).fingerprint == run_of(each[0]).fingerprint
+    assert run_of(once[1]).fingerprint != run_of(each[1]).fingerprint
+    assert len(sources_of(once)) == 1 and len(sources_of(each)) == 2
 
 
 def test_a_changed_source_makes_another_run(smoke, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,7 +55,8 @@ def write_run(results: Path, experiment: str, reg: str, seed: int, value: float,
     folder.mkdir(parents=True)
     (folder / "config.yaml").write_text(yaml.safe_dump(config))
     (folder / "done.json").write_text(json.dumps(done))
-    (folder / "env.json").write_text(json.dumps(_environment(flow) | {"w0": given.get("start", "feed" * 16)}))
+    env = _environment(flow) | {"w0": given.get("start", "feed" * 16)} | given.get("env", {})
+    (folder / "env.json").write_text(json.dumps(env))
     lines = _log(value, seed, given.get("w0", 3.25))
     (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     return folder
