@@ -67,7 +67,7 @@ def test_what_cannot_be_used_is_one_line(tmp_path: Path) -> None:
     torch.manual_seed(0)
     part = {k: v for k, v in timm.create_model("resnet10t").state_dict().items() if not k.startswith("layer4.0.conv2")}
     save_weights(tmp_path / "part.safetensors", part)
-    with pytest.raises(UserError, match="has nothing for layer4.0.conv2.weight; features need the whole"):
+    with pytest.raises(UserError, match=r"has nothing for layer4\.0\.conv2\.weight; features need the whole"):
         feature_net(features("resnet10t", "file", file="part.safetensors", input_size=64), tmp_path, "cpu")
     if not torch.cuda.is_available():
         with pytest.raises(UserError, match="device=cuda: not usable here"):

@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from l2sp.config import ROOT, compose
 from l2sp.errors import UserError
 from l2sp.files import write_atomically
-from l2sp.plans import Planned
-from l2sp.plans import sources_of
+from l2sp.plans import Planned, sources_of
 from l2sp.runs import Busy, Run, run_of
 
 

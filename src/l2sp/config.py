@@ -220,6 +220,8 @@ def _unknown_option(option: str) -> UserError:
     folder = CONFIGS / group
     choices = sorted(path.stem for path in folder.glob("*.yaml")) if folder.is_dir() else []
     near = difflib.get_close_matches(name, choices, n=1, cutoff=0.0)
+    if near and name in scale_names():
+        return UserError(f"no configuration '{option}': scale={name} has none, only {', '.join(choices)}")
     hint = f"; nearest: '{near[0]}' (of {', '.join(choices)})" if near else ""
     return UserError(f"no configuration '{option}'{hint}")
 

@@ -73,7 +73,7 @@ def run_all(
         progress.say(f"FAILED {label}: {reason}")
     context = mp.get_context("forkserver")
     tasks = {task_module(item.cfg.approach.name) for item in pending}
-    context.set_forkserver_preload(["l2sp.training.run", *sorted(tasks)])
+    context.set_forkserver_preload(["l2sp.training.run", "timm", *sorted(tasks)])  # a second or two of each run
     workers: list[_Worker] = []
     try:
         while pending or workers:

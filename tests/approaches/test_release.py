@@ -23,7 +23,7 @@ def test_sizes_of_a_listed_source_are_those_of_the_list(tmp_path: Path) -> None:
     cfg = compose(["experiment=source/whole", "scale=mini", given, "optim.epochs=2", "optim.steps=null"])
     assert (official_size(cfg, "classes"), official_size(cfg, "train")) == (2, 110)
     found = outline(cfg)
-    assert found.evaluate().shape == (1, 2) and found.steps_per_epoch == -(-110 // cfg.optim.batch_size)
+    assert found.evaluate()[0].shape == (1, 2) and found.steps_per_epoch == 110 // cfg.optim.batch_size
     named = compose(["experiment=source/whole", "scale=mini", write_list(tmp_path / "b.csv", "source", "000.bird")])
     assert official_size(named, "classes") == 1
     with pytest.raises(UserError, match="no official number of train"):

@@ -101,7 +101,9 @@ def test_runs_of_two_settings_are_not_pooled(tmp_path: Path) -> None:
     write_choice(tmp_path)
     write_study(tmp_path, dict.fromkeys(SOURCES, 0.01))
     study = "source/optim.steps=70,source=whole"
-    write_run(tmp_path, "dstl_cub200", "l2_sp", 0, 0.9, study=study, alpha=0.1, start="whole" * 8, env=start_of("whole"))
+    write_run(
+        tmp_path, "dstl_cub200", "l2_sp", 0, 0.9, study=study, alpha=0.1, start="whole" * 8, env=start_of("whole")
+    )
     evidence = gather(tmp_path, "mini")
     with pytest.raises(UserError, match="L2-SP has several settings"):
         points(evidence.rows, evidence.logs.provenance, evidence.sources, read_paper(PAPER))
