@@ -251,3 +251,15 @@ def test_frozen_set_of_keys() -> None:
     frozen = (Path(__file__).parent / "golden" / "config_keys.txt").read_text().split()
     difference = "\n".join(difflib.unified_diff(frozen, sorted(known_keys()), lineterm="", n=0))
     assert not difference
+
+
+@pytest.mark.parametrize("experiment", ["encnet50_pcontext", "segflow_davis"])
+@pytest.mark.parametrize(("source", "scale"), [("selected", "mini"), ("subset_b", "paper")])
+def test_sources_of_dstl_are_refused_elsewhere(experiment: str, source: str, scale: str) -> None:
+    with pytest.raises(UserError, match="is of another approach than this experiment's"):
+        compose([f"experiment={experiment}", f"source={source}", f"scale={scale}"])
+
+
+def test_a_source_that_a_scale_has_not_is_said() -> None:
+    with pytest.raises(UserError, match="'approach/dstl/light/pocket': scale=pocket has none, only mini, smoke"):
+        compose(["experiment=dstl_cub200", "source=selected", "scale=pocket"])
