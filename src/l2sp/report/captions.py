@@ -277,7 +277,8 @@ _FIGURES = {
     "sources": (
         "Left and middle: test accuracy after fine-tuning with L2 and with L2-SP from four sources (marks) over their "
         "similarity to the target; lines join the sources of a target, mean over seeds. Right: what L2-SP gains over "
-        "L2, in points; bars: standard deviation over seeds."
+        "L2, in points; bars: standard deviation over seeds. Rank correlations are among the sources of a target, mean "
+        "over targets, with their 95 % interval (number of seeds)."
     ),
     "similarity": "Similarity of each family of the source, and of each list, to each target; darker: nearer.",
     "classes": "An image of each target (left) and of each of the source classes nearest to it, nearest first.",

@@ -33,7 +33,7 @@ def sources(found: Sequence[Point], paper: Paper, scale: str) -> bytes:
             for color, part in zip(colors, group(found, lambda point: point.experiment).values(), strict=False):
                 _line(ax, part, get, color)
             rho = correlation_text(correlation(found, get))
-            ax.set_title(f"{name}\nrank correlation within targets {rho}", fontsize=10)
+            ax.set_title(f"{name}\nrank correlation {rho}", fontsize=10)
             ax.set_xlabel("similarity of source and target")
         axes[0].set_ylabel("test accuracy, %")
         axes[2].set_ylabel("points")
