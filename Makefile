@@ -55,7 +55,7 @@ reproduce: $(ENV) ## the runs that the tables need and are not done yet, then th
 source: $(ENV) ## source classes chosen by their distance; at SCALE=mini pre-training on them and fine-tuning too, one seed or SEEDS=3, 8 minutes with one
 	@$(RUN) scripts/select_source.py choice=$(if $(filter paper,$(SCALE)),subset_b,$(SCALE)) "paths.results='$(RESULTS)'" \
 		$(if $(DATA),"paths.data='$(DATA)'")
-	@$(if $(filter mini,$(SCALE)),$(MAKE) -s sweep-sources SEEDS=$(FEW),$(RUN) scripts/report.py --results "$(RESULTS)")
+	@$(if $(filter mini,$(SCALE)),$(MAKE) -s sweep-sources SEEDS=$(FEW),$(RUN) scripts/report.py --results "$(RESULTS)" --scale $(SCALE))
 
 sweep-%: $(ENV) ## one plan of configs/sweep: sweep-table4, -table5, -table6, -learning_rate (short: -lr), -from_scratch, -selection, -alpha
 	@$(campaign) --plan $(if $(filter lr,$*),learning_rate,$*)

@@ -17,7 +17,7 @@ from l2sp.data.class_lists import read_classes
 from l2sp.data.labelled import Classification, Split
 from l2sp.errors import UserError
 from l2sp.report.sources import read_sources
-from l2sp.runs import run_of
+from l2sp.runs import run_of, source_of
 from l2sp.training.run import train
 
 REAL = ROOT.parent / "shared" / "data"
@@ -89,12 +89,14 @@ def test_the_nearest_class_is_of_the_kind_of_the_target(done: tuple[Path, Choice
     assert {one.target: one.family for one in chosen} == FAMILIES
 
 
-def test_a_new_choice_leaves_no_list_of_the_old_one(done: tuple[Path, Choice], tmp_path: Path) -> None:
+def test_a_new_choice_leaves_other_lists_alone(done: tuple[Path, Choice], tmp_path: Path) -> None:
     folder, choice = done
     write_choice(choice, tmp_path / "smoke")
+    (tmp_path / "smoke/source/own.csv").write_text("source\n000.bird\n")
     write_choice(choose(*load_choice(small(folder, "others=[]", "name=mine"))), tmp_path / "smoke")
     names = {path.stem for path in (tmp_path / "smoke/source").glob("*.csv")}
-    assert names == {"mine", "similarity"}
+    assert names == {"mine", "similarity", "selected", "random", "least", "own"}
+    assert set(read_sources(tmp_path / "smoke").lists) == {"mine"}
 
 
 def test_the_same_choice_again_reads_its_features_from_the_cache(
@@ -114,6 +116,7 @@ def test_a_run_starts_from_what_was_pre_trained_on_a_list(done: tuple[Path, Choi
     source = env["sources"]["weights"]
     assert (source["experiment"], source["classes"]) == ("source/selected", count)
     assert source["list"] == choice.origin["lists"]["selected"]["sha256"]
+    assert "/studies/from/selected/" in str(selected.path)  # no run of the row
     assert source["images"] == {"train": 6 * count, "test": 2 * count}
     before = run_of(compose([*common, "source=selected"])).fingerprint
     path = folder / "results/smoke/source/selected.csv"
@@ -141,6 +144,8 @@ def test_a_run_starts_from_what_was_pre_trained_on_a_list(done: tuple[Path, Choi
         (["k=1,2"], "k=1,2: give one value"),
         (["+k=1"], "give one value"),
         (["targets=[cub20]", "k=1"], "unknown data set 'cub20'; nearest: 'cub200'"),
+        (["targets=[davis]", "k=1"], "davis: has no classes to choose from or for"),
+        (["k=1", "k=2"], "k is given twice"),
         (["targets=[]"], "targets=.*: give data sets"),
         (["targets=[cub200,cub200]"], "targets=.*: give data sets, each once"),
         (["others=[nearest]"], "give some of random, least, or"),
@@ -183,9 +188,10 @@ def test_classes_of_the_test_part_alone_are_left_out(tmp_path: Path, caplog: pyt
     train = Split((tmp_path / "1.jpg", tmp_path / "2.jpg"), (0, 2))
     data = Classification("set", ("a", "b", "c"), train, Split((tmp_path / "3.jpg", tmp_path / "4.jpg"), (1, 2)))
     found = _seen(data)
-    assert found.classes == ("a", "c") and found.train.labels == (0, 1) and found.test.labels == (1,)
+    assert found.classes == ("a", "c") and found.train == Split(train.paths, (0, 1))
     assert "set: no training image of b: left out" in caplog.text
-    assert _seen(found) is found
+    caplog.clear()
+    assert _seen(found) == found and not caplog.text
 
 
 @pytest.mark.parametrize("path", sorted((CONFIGS / "choice").glob("*.yaml")), ids=lambda path: path.stem)
@@ -200,6 +206,19 @@ def test_subset_b_has_the_published_shape() -> None:
     assert config.k == {"cub200": 400, "nabirds": 100, "stanford_dogs": 200, "stanford_cars": 50, "aircraft": 50}
     assert (config.gamma, config.least_images, config.features.source) == (0.01, 200, "timm")
     assert cfg.scale.require_official
+
+
+def test_subset_b_is_pre_trained_from_scratch_as_published_then_fine_tuned(tmp_path: Path) -> None:
+    cfg = compose(["experiment=dstl_cub200", "scale=paper", "source=subset_b", "reg=l2_sp", *paths(tmp_path)])
+    _, source = source_of(cfg)
+    assert (source.data.reader, source.weights.source) == ("imagenet_inat", "none")
+    assert source.data.classes == str(tmp_path / "results/paper/source/subset_b.csv")
+    optim = source.optim
+    assert (optim.name, optim.lr, optim.momentum, optim.smoothing) == ("rmsprop", 0.045, 0.9, 0.9)  # protocol 3.3
+    assert (optim.schedule.kind, optim.schedule.every_epochs, optim.schedule.factor) == ("staircase", 4, 0.94)
+    assert source.approach.network == cfg.approach.network and source.approach.input_size == cfg.approach.input_size
+    plain = compose(["experiment=dstl_cub200", "scale=paper", "reg=l2_sp"])
+    assert (cfg.optim, cfg.approach, cfg.reg) == (plain.optim, plain.approach, plain.reg)
 
 
 def test_the_script_prints_its_files_and_its_errors_in_one_line(done: tuple[Path, Choice]) -> None:

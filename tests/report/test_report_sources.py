@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 from report_trees import PAPER, write_run
 
+from l2sp.config import ROOT
 from l2sp.errors import UserError
 from l2sp.report import build_report
+from l2sp.report.build import scales_with_results
 from l2sp.report.paper import read_paper
 from l2sp.report.records import format_records
 from l2sp.report.sources import MEASURES, Nearest, Similarity, correlation, points, read_sources
+from l2sp.report.statistics import Comparison
 from l2sp.report.store import gather
 
 SOURCES = {"least": 0.7, "random": 0.75, "whole": 0.8, "selected": 0.9}
@@ -45,9 +50,11 @@ def write_choice(results: Path) -> Path:
         for target in TARGETS
         for rank in (1, 2)
     ]
-    (folder / "similarity.csv").write_text(format_records(Similarity, near))
-    (folder / "selected.csv").write_text(format_records(Nearest, chosen))
+    records = {"similarity.csv": format_records(Similarity, near), "selected.csv": format_records(Nearest, chosen)}
+    for name, text in records.items():
+        (folder / name).write_text(text)
     origin = {
+        "files": {name: digest(text) for name, text in records.items()},
         "choice": {"name": "selected", "gamma": 0.02},
         "network": {"name": "net", "weights": "file", "input_size": 80},
         "lists": {name: {"sha256": digest(name)} for name in SOURCES if name != "whole"},
@@ -56,13 +63,15 @@ def write_choice(results: Path) -> Path:
     return folder
 
 
-def write_study(results: Path, gains: dict[str, float], seeds: int = 3) -> None:
-    """L2's accuracy rises with similarity; `gains` of L2-SP by source."""
-    for target in TARGETS:
+def write_study(
+    results: Path, gains: dict[str, float], seeds: Iterable[int] = range(3), targets: Iterable[str] = TARGETS
+) -> None:
+    """L2's accuracy rises with similarity, from another level for each target; `gains` of L2-SP by source."""
+    for target in targets:
         for place, source in enumerate(SOURCES):
-            for seed in range(seeds):
+            for seed in seeds:
                 study = f"source/optim.steps=70,source={source}"
-                value = 0.3 + 0.1 * place + seed / 1000
+                value = (0.3 if target == "cub200" else 0.1) + 0.1 * place + seed / 1000
                 given = {"study": study, "start": source * 8, "env": start_of(source)}
                 write_run(results, f"dstl_{target}", "l2", seed, value, **given)
                 write_run(results, f"dstl_{target}", "l2_sp", seed, value + gains[source], **given)
@@ -81,7 +90,7 @@ def test_rank_correlations_are_those_of_the_ranks(tmp_path: Path) -> None:
 
 def test_a_partial_order_has_its_spearman_coefficient(tmp_path: Path) -> None:
     write_choice(tmp_path)
-    write_study(tmp_path, {"least": 0.01, "random": 0.0, "whole": 0.02, "selected": 0.03}, seeds=1)
+    write_study(tmp_path, {"least": 0.01, "random": 0.0, "whole": 0.02, "selected": 0.03}, seeds=[0])
     evidence = gather(tmp_path, "mini")
     found = points(evidence.rows, evidence.logs.provenance, evidence.sources, read_paper(PAPER))
     c = correlation(found, MEASURES["what L2-SP gains over L2"])
@@ -152,6 +161,76 @@ def test_the_least_similar_source_may_carry_a_correlation_alone(tmp_path: Path) 
     build_report(tmp_path, "mini", PAPER, figures=False)
     text = (tmp_path / "mini/tables/sources.md").read_text()
     assert "+0.20 [+0.20, +0.20] (3); without the least similar source −1.00 [−1.00, −1.00] (3)." in text
+
+
+def gain_of(results: Path) -> Comparison:
+    evidence = gather(results, "mini")
+    found = points(evidence.rows, evidence.logs.provenance, evidence.sources, read_paper(PAPER))
+    return correlation(found, MEASURES["what L2-SP gains over L2"])
+
+
+def test_the_correlation_is_the_mean_of_those_of_the_targets(tmp_path: Path) -> None:
+    write_choice(tmp_path)
+    write_study(tmp_path, {"least": 0.0, "random": 0.01, "whole": 0.02, "selected": 0.03}, targets=("cub200",))
+    write_study(tmp_path, {"least": 0.01, "random": 0.0, "whole": 0.02, "selected": 0.03}, targets=("food101",))
+    assert gain_of(tmp_path).mean == pytest.approx((1 + 0.8) / 2)
+
+
+def test_its_interval_stays_within_what_a_correlation_can_be(tmp_path: Path) -> None:
+    write_choice(tmp_path)
+    for seed, gains in enumerate(((0, 1, 2, 3), (0, 1, 2, 3), (3, 0, 1, 2))):
+        write_study(tmp_path, {name: g / 100 for name, g in zip(SOURCES, gains, strict=True)}, seeds=(seed,))
+    c = gain_of(tmp_path)
+    assert c.n == 3 and c.mean == pytest.approx((1 + 1 - 0.2) / 3) and (c.low, c.high) == (-1, 1)
+
+
+def test_a_diverged_run_leaves_no_correlation_of_the_survivors(tmp_path: Path) -> None:
+    write_choice(tmp_path)
+    write_study(tmp_path, {"least": 0.0, "random": 0.01, "whole": 0.02, "selected": math.nan}, targets=("cub200",))
+    write_study(tmp_path, {"least": 0.0, "random": 0.01, "whole": 0.02, "selected": 0.03}, targets=("food101",))
+    c = gain_of(tmp_path)
+    assert (c.verdict, c.n) == ("diverged", 3) and math.isnan(c.mean)
+    build_report(tmp_path, "mini", PAPER, figures=False)
+    assert "gains over L2, within targets: —, a run diverged" in (tmp_path / "mini/tables/sources.md").read_text()
+
+
+def test_arms_that_began_elsewhere_gain_nothing_from_each_other(tmp_path: Path) -> None:
+    write_choice(tmp_path)
+    write_study(tmp_path, {"least": 0.0, "random": 0.01, "whole": 0.02, "selected": 0.03})
+    assert gain_of(tmp_path).n == 3
+    for path in (tmp_path / "mini/studies").rglob("l2_sp-*/seed=*/env.json"):
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"w0": "pre-trained anew"}))
+    assert gain_of(tmp_path).n == 0
+
+
+def test_runs_whose_similarity_is_not_known_are_said(tmp_path: Path) -> None:
+    write_study(tmp_path, dict.fromkeys(SOURCES, 0.01))
+    evidence = gather(tmp_path, "mini")
+    stale = [problem for problem in evidence.problems if problem.kind == "stale"]
+    assert len(stale) == len(evidence.rows) == 4 * 2 * 2 * 3 and "not of the choice" in stale[0].reason
+
+
+def test_a_choice_alone_has_a_report(tmp_path: Path) -> None:
+    write_choice(tmp_path)
+    assert scales_with_results(tmp_path) == ["mini"]
+    build_report(tmp_path, "mini", PAPER)
+    assert "Nearest source classes" in (tmp_path / "mini/report.html").read_text()
+
+
+def test_files_of_two_choices_are_not_read_as_one(tmp_path: Path) -> None:
+    folder = write_choice(tmp_path)
+    path = folder / "selected.csv"
+    path.write_text(path.read_text().replace("0.9", "0.8"))
+    with pytest.raises(UserError, match=r"selected\.csv: not of the choice in origin\.json"):
+        read_sources(tmp_path / "mini")
+
+
+def test_birds_are_nearest_to_birds_in_the_committed_choice_on_real_images() -> None:
+    sources = read_sources(ROOT / "results/pocket")
+    first = {one.target: one for one in reversed(sources.nearest)}
+    assert first["cub200"].family == "birds" and first["food101"].family == "food"
+    families = [one for one in sources.similarities if (one.kind, one.target) == ("family", "cub200")]
+    assert max(families, key=lambda one: one.similarity).source == "birds"
 
 
 def test_a_choice_without_runs_gives_its_own_tables_alone(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.spatial.distance import cdist
 
 from l2sp.errors import UserError
 from l2sp.similarity.domain import Domain
@@ -45,3 +46,17 @@ def test_more_classes_than_there_are_is_an_error(k: int) -> None:
 def test_every_target_has_its_size() -> None:
     with pytest.raises(UserError, match="b is in one of targets and k only"):
         chosen_classes(SOURCE, {"a": SOURCE}, {"a": 1, "b": 2}, 0.01)
+
+
+def test_the_published_size_is_chosen_as_by_the_plain_formula() -> None:
+    rng = np.random.default_rng(0)
+    sizes = {"source": 6089, "target": 200}
+    source, target = (
+        Domain(name, tuple(f"{name}{i}" for i in range(n)), rng.normal(size=(n, 256)), rng.integers(200, 1300, n))
+        for name, n in sizes.items()
+    )
+    plain = cdist(source.features, target.features) @ (target.images / target.images.sum())
+    first = np.argsort(plain, kind="stable")[:400]
+    chosen = nearest(source, target, 400, 0.01)
+    assert [one.source for one in chosen] == [source.classes[index] for index in first]
+    np.testing.assert_allclose([one.similarity for one in chosen], np.exp(-0.01 * plain[first]), rtol=1e-12)

@@ -12,8 +12,8 @@ from typing import Any
 from l2sp.approaches.release import read_release
 from l2sp.choice.config import ChoiceConfig
 from l2sp.choice.network import feature_net
-from l2sp.data.class_lists import keep_classes, list_digest
-from l2sp.data.classification import Classification, read
+from l2sp.data.class_lists import list_digest
+from l2sp.data.classification import READERS, Classification, Split, read
 from l2sp.data.families import family_of, label_of
 from l2sp.data.seeding import permutation
 from l2sp.errors import UserError
@@ -52,8 +52,12 @@ def choose(choice: ChoiceConfig, cfg: TrainConfig) -> Choice:
     Raises:
         UserError: data or weights are missing or damaged, or the numbers of classes do not fit.
     """
+    configs = {name: load(name) for name in (choice.candidates, *choice.targets)}
+    for name, config in configs.items():
+        if config.reader not in READERS:
+            raise UserError(f"{name}: has no classes to choose from or for; take a data set of images with one label")
     root = data_root(cfg)
-    read_sets = {name: read_release(load(name), cfg.scale, root, read) for name in (choice.candidates, *choice.targets)}
+    read_sets = {name: read_release(config, cfg.scale, root, read) for name, config in configs.items()}
     sets = {name: _seen(data) for name, (data, _) in read_sets.items()}
     enough = _enough(choice, sets[choice.candidates])
     for target in choice.targets:
@@ -67,24 +71,25 @@ def choose(choice: ChoiceConfig, cfg: TrainConfig) -> Choice:
     candidates = domains[choice.candidates].at_least(choice.least_images)
     targets = {name: domains[name] for name in choice.targets}
     lists = _lists(choice, candidates, targets)
-    found = list(_similarities(candidates, targets, lists, choice.gamma))
+    similarities = list(_similarities(candidates, targets, lists, choice.gamma))
     origin = {
         "network": net.told,
         "choice": asdict(choice),
-        "data": {name: found for name, (_, found) in read_sets.items()},
+        "data": {name: digest for name, (_, digest) in read_sets.items()},
         "lists": {name: _listed(entries) for name, entries in lists.items()},
     }
-    return Choice(lists, found, origin, _samples(choice, lists[choice.name], sets))
+    return Choice(lists, similarities, origin, _samples(choice, lists[choice.name], sets))
 
 
 def _seen(data: Classification) -> Classification:
-    """The classes that have a training image: of a subset some may be in the test part alone."""
-    seen = set(data.train.labels)
-    unseen = [name for label, name in enumerate(data.classes) if label not in seen]
-    if not unseen:
-        return data
-    _log.warning("%s: no training image of %s: left out", data.name, ", ".join(unseen))
-    return keep_classes(data, [name for name in data.classes if name not in unseen])
+    """The classes that have a training image, and those images: of a subset some classes may be tested alone."""
+    seen = sorted(set(data.train.labels))
+    unseen = sorted(set(range(len(data.classes))) - set(seen))
+    if unseen:
+        _log.warning("%s: no training image of %s: left out", data.name, ", ".join(data.classes[i] for i in unseen))
+    dense = {label: index for index, label in enumerate(seen)}
+    train = Split(data.train.paths, tuple(dense[label] for label in data.train.labels))
+    return Classification(data.name, tuple(data.classes[label] for label in seen), train, Split((), ()))
 
 
 def _enough(choice: ChoiceConfig, candidates: Classification) -> int:

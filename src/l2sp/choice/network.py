@@ -53,10 +53,12 @@ def feature_net(features: FeaturesConfig, data: Path, device: str) -> FeatureNet
         "weights": start.origin if file is None else features.file,
         "sha256": start.sha256,
         **asdict(seen),
+        "resize": "bilinear, antialiased",
     }
     transform = eval_transform(seen.input_size, seen.crop, seen.mean, seen.std, antialias=True)
-    identity = hashlib.sha256(json.dumps(used).encode()).hexdigest()
-    return FeatureNet(features.network, without_head(model).to(_device(device)), transform, identity, used)
+    where = _device(device)
+    identity = hashlib.sha256(json.dumps([used, where.type]).encode()).hexdigest()
+    return FeatureNet(features.network, without_head(model).to(where), transform, identity, used)
 
 
 def _device(name: str) -> torch.device:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -17,9 +18,9 @@ __all__ = ["write_choice"]
 def write_choice(choice: Choice, root: Path) -> list[Path]:
     """Writes below `root`, a scale's folder of results, and returns the paths.
 
-    `source/`: `<list>.csv` for each list, `similarity.csv`, `origin.json`; `figures/`: `similarity.png`, the matrix of
-    families and lists by targets, and `classes.png`, images of the nearest classes. Lists of an earlier choice that
-    this one does not make anew are removed.
+    `figures/`: `similarity.png`, the matrix of families and lists by targets, and `classes.png`, images of the nearest
+    classes; `source/`: `<list>.csv` for each list, `similarity.csv`, and last `origin.json`, with the checksums of
+    these, by which a reader knows that they belong together. Other lists stay.
     """
     from l2sp.report.figures import classes, similarity  # matplotlib takes a second to import
 
@@ -27,15 +28,15 @@ def write_choice(choice: Choice, root: Path) -> list[Path]:
         name: [(label, load_image(path).permute(1, 2, 0).numpy()) for label, path in row]
         for name, row in choice.samples.items()
     }
+    records = {f"{name}.csv": format_records(Nearest, entries) for name, entries in choice.lists.items()}
+    records["similarity.csv"] = format_records(Similarity, choice.similarities)
+    sums = {name: hashlib.sha256(text.encode()).hexdigest() for name, text in records.items()}
     files: dict[str, str | bytes] = {
-        f"source/{name}.csv": format_records(Nearest, entries) for name, entries in choice.lists.items()
+        "figures/similarity.png": similarity(choice.similarities, root.name),
+        "figures/classes.png": classes(pictures),
+        **{f"source/{name}": text for name, text in records.items()},
+        "source/origin.json": json.dumps({**choice.origin, "files": sums}, indent=1) + "\n",
     }
-    files["source/similarity.csv"] = format_records(Similarity, choice.similarities)
-    files["source/origin.json"] = json.dumps(choice.origin, indent=1) + "\n"
-    files["figures/similarity.png"] = similarity(choice.similarities, root.name)
-    files["figures/classes.png"] = classes(pictures)
-    for old in set((root / "source").glob("*.csv")) - {root / name for name in files}:
-        old.unlink()
     for name, content in files.items():
         write_atomically(root / name, content)
     return [root / name for name in files]

@@ -40,7 +40,8 @@ def listed_sizes(path: Path) -> dict[str, int]:
 def _lines(path: Path) -> dict[str, dict[str, str]]:
     """The first line of each class of a list, by its name."""
     try:
-        rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+        with path.open(encoding="utf-8-sig", newline="") as file:  # a spreadsheet may have put a mark before the header
+            rows = list(csv.DictReader(file))
     except FileNotFoundError:
         raise UserError(f"{path}: no such list of classes; scripts/select_source.py makes it") from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
@@ -67,10 +68,11 @@ def keep_classes(data: Classification, names: Sequence[str]) -> Classification:
     Raises:
         UserError: it has no class of one of the names, or no test image is left.
     """
-    unknown = sorted(set(names) - set(data.classes))
+    wanted = set(names)
+    unknown = sorted(wanted - set(data.classes))
     if unknown:
         raise UserError(f"data.classes: {data.name} has no class {unknown[0]!r} ({len(unknown)} of the list lack)")
-    kept = {label: index for index, label in enumerate(i for i, name in enumerate(data.classes) if name in set(names))}
+    kept = {label: index for index, label in enumerate(i for i, name in enumerate(data.classes) if name in wanted)}
     train, test = (_keep(split, kept) for split in (data.train, data.test))
     if not train or not test:
         raise UserError(f"data.classes: {data.name} has no {'test' if train else 'training'} image of these classes")

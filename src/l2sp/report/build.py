@@ -128,9 +128,10 @@ def _remove_stale(folder: Path, names: Iterable[str], suffixes: Iterable[str]) -
 
 
 def scales_with_results(results: Path) -> list[str]:
-    """Names of the scale folders of `results` that hold a `rows.csv` or at least one finished run, sorted."""
+    """Names of the scale folders of `results` that hold a `rows.csv`, a finished run or a choice of classes, sorted."""
     folders = sorted(folder for folder in results.iterdir() if folder.is_dir()) if results.is_dir() else []
-    return [folder.name for folder in folders if (folder / "rows.csv").is_file() or _any_run(folder)]
+    made = ("rows.csv", "source/origin.json")
+    return [folder.name for folder in folders if any((folder / name).is_file() for name in made) or _any_run(folder)]
 
 
 def _any_run(folder: Path) -> bool:

@@ -184,9 +184,9 @@ def sources(gamma: float) -> str:
     return (
         f"{_UNITS} {_similar(gamma)}; of all classes of the source together. Sources: the whole source set; selected, "
         "the classes nearest to the targets; random and least, as many classes at random and the least similar ones. "
-        "Each is pre-trained anew for every seed, all equally long; fine-tuning is shorter than in Table 3. Rank "
-        "correlation: Spearman's, among the sources of each target, mean over targets, with its 95 % interval (number "
-        f"of seeds). {_INTERVAL} {_CHANCE}"
+        "Each is pre-trained anew for every seed, all equally long, but random was drawn once; fine-tuning is shorter "
+        "than in Table 3. Rank correlation: Spearman's, among the sources of each target, mean over targets, with its "
+        f"95 % interval within [−1, 1] (number of seeds). {_INTERVAL} {_CHANCE}"
     )
 
 
@@ -281,7 +281,7 @@ _FIGURES = {
         "over targets, with their 95 % interval (number of seeds)."
     ),
     "similarity": "Similarity of each family of the source, and of each list, to each target; darker: nearer.",
-    "classes": "An image of each target (left) and of each of the source classes nearest to it, nearest first.",
+    "classes": "An image of each target (left) and of the five (or fewer) source classes nearest to it, nearest first.",
     "figure1": (
         "The paper's Figure 1, not drawn but computed: gradient descent on a quadratic risk (contours, star: its "
         "minimum) plus a penalty whose strength is the multiplier of the disc that the regulariser admits; cross: "

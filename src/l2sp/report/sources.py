@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import isfinite, nan
 from pathlib import Path
 from statistics import fmean
 
@@ -16,7 +18,7 @@ from l2sp.report.paper import Paper
 from l2sp.report.records import parse_records
 from l2sp.report.rows import Row
 from l2sp.report.select import ARMS, experiments_of, group, one_setting, setting_text, study_rows
-from l2sp.report.statistics import Comparison, compare, interval, summarise
+from l2sp.report.statistics import DIVERGED, Comparison, compare, interval, paired, summarise
 from l2sp.report.table import Table, Value
 from l2sp.report.tables import comparison_record, summary_record
 from l2sp.report.text import DASH, arm, difference, measured_interval, signed
@@ -31,9 +33,9 @@ __all__ = [
     "correlation",
     "correlation_text",
     "nearest_table",
-    "of_other_lists",
     "points",
     "read_sources",
+    "shown",
     "similarity_table",
     "sources_table",
 ]
@@ -84,7 +86,7 @@ class Sources:
     similarities: Sequence[Similarity] = ()
     nearest: Sequence[Nearest] = ()
     network: str = ""
-    gamma: float = float("nan")
+    gamma: float = nan
     lists: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -103,7 +105,7 @@ def read_sources(root: Path) -> Sources:
     """What `scripts/select_source.py` wrote below a scale's folder of results.
 
     Raises:
-        UserError: a file is damaged, or some lack.
+        UserError: a file is damaged or lacks, or is not of the same choice as the others.
     """
     folder = root / "source"
     origin = folder / "origin.json"
@@ -116,35 +118,50 @@ def read_sources(root: Path) -> Sources:
         lists = {name: str(entry["sha256"]) for name, entry in content["lists"].items()}
         files = {kind: folder / f"{stem}.csv" for kind, stem in ((Similarity, "similarity"), (Nearest, name))}
         texts = {kind: path.read_text(encoding="utf-8") for kind, path in files.items()}
+        sums = {file: hashlib.sha256((folder / file).read_bytes()).hexdigest() for file in content["files"]}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{origin}: damaged, or a list lacks ({error}): run scripts/select_source.py again") from error
+    for file in sums:
+        if sums[file] != content["files"][file]:
+            raise UserError(f"{folder / file}: not of the choice in {origin.name}: run scripts/select_source.py again")
     similarities = parse_records(Similarity, texts[Similarity], files[Similarity])
     return Sources(similarities, parse_records(Nearest, texts[Nearest], files[Nearest]), told, gamma, lists)
 
 
-def of_other_lists(rows: Sequence[Row], provenance: Sequence[Provenance], sources: Sources) -> list[Row]:
-    """The study's runs whose start was pre-trained on another list than the choice now holds under that name."""
+def shown(
+    rows: Sequence[Row], provenance: Sequence[Provenance], sources: Sources
+) -> tuple[list[Row], list[tuple[Row, str]]]:
+    """The study's runs whose similarity is known, and the others with what is wrong with each."""
     began = {run.key: run.w0_classes for run in provenance}
-    study = study_rows(rows, "source")
-    return [row for row in study if began.get(row.key[1:], "") != sources.lists.get(_source_of(row), "")[:12]]
+    known = {(f"dstl_{one.target}", one.source) for one in sources.similarities if one.kind == "list"}
+    good: list[Row] = []
+    refused: list[tuple[Row, str]] = []
+    for row in study_rows(rows, "source"):
+        source = _source_of(row)
+        if (row.experiment, source) not in known:
+            refused.append((row, "its target or its source is not of the choice that scripts/select_source.py left"))
+        elif began.get(row.key[1:], "") != sources.lists.get(source, "")[:12]:
+            refused.append((row, "pre-trained on another list of classes than scripts/select_source.py left"))
+        else:
+            good.append(row)
+    return good, refused
 
 
 def points(rows: Sequence[Row], provenance: Sequence[Provenance], sources: Sources, paper: Paper) -> list[Point]:
-    """The study's points, by target in the paper's order, and by rising similarity; none of runs of other lists.
+    """The points of the study's runs that are `shown`, by target in the paper's order, and by rising similarity.
 
     Raises:
         UserError: an arm has runs of several settings.
     """
     found = []
     known = {(f"dstl_{s.target}", s.source): s for s in sources.similarities if s.kind == "list"}
-    others = {row.key for row in of_other_lists(rows, provenance, sources)}
-    study = [row for row in study_rows(rows, "source") if row.key not in others]
+    study, _ = shown(rows, provenance, sources)
     runs = group(study, lambda row: (row.experiment, _source_of(row)))
     for name in experiments_of(study, paper):
         mine = [
             Point(name, source, known[name, source], *(one_setting([r for r in part if r.reg == reg]) for reg in ARMS))
             for (experiment, source), part in runs.items()
-            if experiment == name and (name, source) in known
+            if experiment == name
         ]
         found += sorted(mine, key=lambda point: point.similarity.similarity)
     return found
@@ -200,8 +217,7 @@ def _l2_sp(point: Point) -> dict[int, float]:
 
 
 def _gain(point: Point) -> dict[int, float]:
-    base = _l2(point)
-    return {seed: value - base[seed] for seed, value in _l2_sp(point).items() if seed in base}
+    return {base.seed: other.value - base.value for base, other in paired(point.l2, point.l2_sp)}
 
 
 MEASURES: dict[str, Callable[[Point], dict[int, float]]] = {
@@ -216,23 +232,27 @@ def correlation(found: Sequence[Point], get: Callable[[Point], dict[int, float]]
     """Spearman's rank correlation with similarity among the sources of a target, mean over targets, over the seeds.
 
     Between targets accuracies differ for other reasons than similarity, hence within each. `mean` in [-1, 1] is over
-    seeds, `low` and `high` bound its 95 % interval (NaN for one seed), `n` is their number. Seeds that some point
-    lacks are left out, and targets with fewer than three sources, or all of whose values are equal.
+    seeds, `low` and `high` bound its 95 % interval there (NaN for one seed), `n` is their number. Left out are seeds
+    that some point lacks, targets with fewer than three sources, and of a seed those all of whose values are equal. One
+    diverged run makes the verdict "diverged" and leaves all numbers out.
     """
     by_target = [part for part in group(found, lambda point: point.experiment).values() if len(part) > 2]
     seeds = sorted(set.intersection(*(set(get(point)) for part in by_target for point in part))) if by_target else []
     means = []
     for seed in seeds:
-        each = [_spearman([p.similarity.similarity for p in part], [get(p)[seed] for p in part]) for part in by_target]
-        known = [value for value in each if value == value]
-        means += [fmean(known)] if known else []
-    return Comparison(summarise(means).mean, *interval(means), len(means)) if means else Comparison()
+        values = [([p.similarity.similarity for p in part], [get(p)[seed] for p in part]) for part in by_target]
+        each = [_spearman(near, value) for near, value in values if len(set(near)) > 1 and len(set(value)) > 1]
+        means += [fmean(each)] if each else []
+    if not all(map(isfinite, means)):
+        return Comparison(n=len(means), verdict=DIVERGED)
+    low, high = (min(max(end, -1.0), 1.0) for end in interval(means))
+    return Comparison(fmean(means), low, high, len(means)) if means else Comparison()
 
 
 def _spearman(a: Sequence[float], b: Sequence[float]) -> float:
     from scipy.stats import spearmanr
 
-    return float(spearmanr(a, b).statistic) if len(set(a)) > 1 and len(set(b)) > 1 else float("nan")
+    return float(spearmanr(a, b).statistic) if all(map(isfinite, b)) else nan
 
 
 def _sentence(found: Sequence[Point], name: str, get: Callable[[Point], dict[int, float]]) -> str:
@@ -246,6 +266,8 @@ def _sentence(found: Sequence[Point], name: str, get: Callable[[Point], dict[int
 
 def correlation_text(c: Comparison) -> str:
     """A rank correlation with its interval and the number of its seeds; a dash where there is none."""
+    if c.verdict == DIVERGED:
+        return f"{DASH}, a run diverged"
     bounds = f" [{signed(c.low, 2)}, {signed(c.high, 2)}]" if c.n > 1 else ""
     return f"{signed(c.mean, 2)}{bounds} ({c.n})" if c.n else DASH
 

@@ -8,7 +8,19 @@ from dataclasses import dataclass
 
 from l2sp.report.rows import Row
 
-__all__ = ["LEVEL", "VERDICTS", "WORSE", "Comparison", "Summary", "compare", "interval", "sign_test", "summarise"]
+__all__ = [
+    "DIVERGED",
+    "LEVEL",
+    "VERDICTS",
+    "WORSE",
+    "Comparison",
+    "Summary",
+    "compare",
+    "interval",
+    "paired",
+    "sign_test",
+    "summarise",
+]
 
 LEVEL = 0.95
 BETTER, WORSE, NOT_SEPARABLE = "better", "worse", "not separable"
@@ -75,20 +87,27 @@ def interval(differences: Sequence[float], level: float = LEVEL) -> tuple[float,
     return s.mean - half, s.mean + half
 
 
-def compare(base: Sequence[Row], other: Sequence[Row], better: str) -> Comparison:
-    """Compares two arms of one experiment over the seeds that both have finished.
+def paired(base: Sequence[Row], other: Sequence[Row]) -> list[tuple[Row, Row]]:
+    """The runs of two arms that may be compared.
 
-    Two runs form a pair if seed, starting point, learning rate, steps, metric, split and number of evaluated
-    items agree; a diverged run evaluated nothing. `better` is `higher` or `lower`. The verdict asks for an interval
-    that excludes zero; without any spread between seeds the interval is no evidence and the verdict stays "not
-    separable". One diverged run in a pair makes the verdict "diverged" and leaves all numbers out. Raises
-    `ValueError` for another `better`.
+    Two runs form a pair if seed, starting point, learning rate, steps, metric, split and number of evaluated items
+    agree; a diverged run evaluated nothing.
+    """
+    by_key = {_pair_key(row): row for row in base}
+    found = [(by_key[_pair_key(row)], row) for row in other if _pair_key(row) in by_key]
+    return [(a, b) for a, b in found if a.n == b.n or not math.isfinite(a.value + b.value)]
+
+
+def compare(base: Sequence[Row], other: Sequence[Row], better: str) -> Comparison:
+    """Compares two arms of one experiment over the seeds that both have finished, see `paired`.
+
+    `better` is `higher` or `lower`. The verdict asks for an interval that excludes zero; without any spread between
+    seeds the interval is no evidence and the verdict stays "not separable". One diverged run in a pair makes the
+    verdict "diverged" and leaves all numbers out. Raises `ValueError` for another `better`.
     """
     if better not in ("higher", "lower"):
         raise ValueError(f"better is {better!r}, not higher or lower")
-    by_key = {_pair_key(row): row for row in base}
-    found = [(by_key[_pair_key(row)], row) for row in other if _pair_key(row) in by_key]
-    pairs = [(a.value, b.value) for a, b in found if a.n == b.n or not math.isfinite(a.value + b.value)]
+    pairs = [(a.value, b.value) for a, b in paired(base, other)]
     if not pairs:
         return Comparison()
     differences = [b - a for a, b in pairs]

@@ -16,7 +16,7 @@ from l2sp.report.collect import Problem, read_runs
 from l2sp.report.logs import FILES, Logs, read_logs
 from l2sp.report.records import format_records, parse_records
 from l2sp.report.rows import Row, format_rows, parse_rows
-from l2sp.report.sources import Sources, of_other_lists, read_sources
+from l2sp.report.sources import Sources, read_sources, shown
 
 __all__ = ["Evidence", "gather"]
 
@@ -60,16 +60,14 @@ def gather(results: Path, scale: str) -> Evidence:
         )
         setattr(evidence.logs, name, parse_records(kind, text, path))
         _renew(evidence, path, text, changed)
-    evidence.problems += _of_other_lists(evidence)
+    evidence.problems += _not_shown(evidence)
     return evidence
 
 
-def _of_other_lists(evidence: Evidence) -> list[Problem]:
-    if not evidence.sources.similarities:
-        return []
-    reason = "pre-trained on another list of classes than scripts/select_source.py left; not shown: run it anew"
-    stale = of_other_lists(evidence.rows, evidence.logs.provenance, evidence.sources)
-    return [Problem("stale", "/".join(map(str, row.key)), reason) for row in stale]
+def _not_shown(evidence: Evidence) -> list[Problem]:
+    _, refused = shown(evidence.rows, evidence.logs.provenance, evidence.sources)
+    remedy = "no table shows it: choose again, or delete its folder and run it anew"
+    return [Problem("stale", "/".join(map(str, row.key)), f"{reason}; {remedy}") for row, reason in refused]
 
 
 Run = tuple[object, ...]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import yaml
 
 from l2sp.approaches.base import Approach, Evaluation
 from l2sp.approaches.registry import build_approach, data_digest, starts_of
@@ -20,7 +21,7 @@ from l2sp.schema import TrainConfig
 from l2sp.training.fit import fit, total_steps
 from l2sp.training.optim import Regularised, build_optimizer
 
-__all__ = ["data_root", "start_files", "train"]
+__all__ = ["data_root", "train"]
 
 
 def train(cfg: TrainConfig, wait: bool = False) -> Run:
@@ -51,7 +52,7 @@ def train(cfg: TrainConfig, wait: bool = False) -> Run:
 def _train(cfg: TrainConfig, run: Run) -> None:
     started = time.monotonic()
     device, root = _device(cfg.runtime.device), data_root(cfg)
-    files = start_files(cfg, root)  # may train, with threads of its own
+    files = _start_files(cfg, root)  # may train, with threads of its own
     torch.set_num_threads(cfg.runtime.threads or cores())
     approach = build_approach(cfg, root, files, device)
     regularised = build_optimizer(approach.model, approach.start, cfg.reg, cfg.optim, approach.lr_factors)
@@ -113,7 +114,7 @@ def data_root(cfg: TrainConfig) -> Path:
     return ensure_world(Path(cfg.paths.artifacts), cfg.scale.world, cfg.data.part)
 
 
-def start_files(cfg: TrainConfig, root: Path) -> dict[str, Path]:
+def _start_files(cfg: TrainConfig, root: Path) -> dict[str, Path]:
     """Files of the starting weights, by key; those of a source run that is not done are made first.
 
     `root`: the folder of the run's data sets.
@@ -146,8 +147,9 @@ def _sources(cfg: TrainConfig, files: dict[str, Path]) -> dict[str, Any]:
             env = json.loads((files[key].parent / "env.json").read_text())
             sizes = {name: env[name] for name in ("classes", "images", "clips") if name in env}
             told[key] = {"experiment": start.experiment, "scale": start.scale or cfg.scale.name, **sizes}
-            if "classes" in (content := run_of(source_of(cfg, key)[1]).content):
-                told[key]["list"] = content["classes"]
+            made = yaml.safe_load((files[key].parent / "config.yaml").read_text())  # the list may have changed since
+            if "classes" in made:
+                told[key]["list"] = made["classes"]
     return told
 
 

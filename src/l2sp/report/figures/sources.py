@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import cycle
 from statistics import fmean
 
 import numpy as np
@@ -30,7 +31,7 @@ def sources(found: Sequence[Point], paper: Paper, scale: str) -> bytes:
         figure = Figure(figsize=(11, 4.6), layout="constrained")
         axes = figure.subplots(1, 3)
         for ax, (name, get) in zip(axes, MEASURES.items(), strict=True):
-            for color, part in zip(colors, group(found, lambda point: point.experiment).values(), strict=False):
+            for color, part in zip(cycle(colors), group(found, lambda point: point.experiment).values(), strict=False):
                 _line(ax, part, get, color)
             rho = correlation_text(correlation(found, get))
             ax.set_title(f"{name}\nrank correlation {rho}", fontsize=10)
@@ -82,13 +83,13 @@ def classes(rows: Mapping[str, Sequence[tuple[str, NDArray[np.uint8]]]]) -> byte
     """For each target a row of images (H, W, 3) of 0..255 with what they show: its own, then its nearest classes."""
     width = max(len(row) for row in rows.values())
     with rc_context({**STYLE, "axes.grid": False}):
-        figure = Figure(figsize=(1.5 * width, 1.75 * len(rows)), layout="constrained")
+        figure = Figure(figsize=(1.2 * width, 1.42 * len(rows)), layout="constrained")
         axes = figure.subplots(len(rows), width, squeeze=False)
         for line, row in zip(axes, rows.values(), strict=True):
             for ax in line:
                 ax.set_axis_off()
             for place, (ax, (label, image)) in enumerate(zip(line, row, strict=False)):
                 ax.imshow(image)
-                ax.set_title(label, fontsize=8, fontweight="normal" if place else "bold")
+                ax.set_title(label, fontsize=7, fontweight="normal" if place else "bold")
         figure.suptitle("Targets (left) and their nearest source classes", fontsize=10)
-        return png(figure, dpi=100)
+        return png(figure, dpi=80)
