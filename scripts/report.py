@@ -28,7 +28,9 @@ def main() -> None:
     args = _arguments()
     scales = args.scale or scales_with_results(args.results)
     if not scales:
-        raise UserError(f"{args.results}: no scale has rows.csv, a finished run or a choice of classes; make runs first")
+        raise UserError(
+            f"{args.results}: no scale has rows.csv, a finished run or a choice of classes; make runs first"
+        )
     if unknown := set(scales) - set(scale_names()):
         raise UserError(f"{', '.join(sorted(unknown))}: no such scale; use {', '.join(scale_names())}")
     for scale in scales:
