@@ -145,7 +145,6 @@ def test_a_run_starts_from_what_was_pre_trained_on_a_list(done: tuple[Path, Choi
         (["+k=1"], "give one value"),
         (["targets=[cub20]", "k=1"], "unknown data set 'cub20'; nearest: 'cub200'"),
         (["targets=[davis]", "k=1"], "davis: has no classes to choose from or for"),
-        (["k=1", "k=2"], "k is given twice"),
         (["targets=[]"], "targets=.*: give data sets"),
         (["targets=[cub200,cub200]"], "targets=.*: give data sets, each once"),
         (["others=[nearest]"], "give some of random, least, or"),

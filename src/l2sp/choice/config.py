@@ -144,10 +144,7 @@ def _parsed(arguments: Sequence[str]) -> dict[str, Any]:
         overrides = OverridesParser.create().parse_overrides(list(arguments))
     except HydraException as error:
         raise explain(error) from error
-    given = [one.key_or_group for one in overrides]
     for one in overrides:
-        if given.count(one.key_or_group) > 1:
-            raise UserError(f"{one.key_or_group} is given twice: give it once")
         if one.type is not OverrideType.CHANGE or one.is_sweep_override():
             raise UserError(f"{one.input_line}: give one value, as key=value")
     return {one.key_or_group: one.value() for one in overrides}
