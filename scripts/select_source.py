@@ -17,6 +17,7 @@ from l2sp.choice.choose import choose
 from l2sp.choice.config import load_choice
 from l2sp.choice.write import write_choice
 from l2sp.cli import one_line_errors
+from l2sp.errors import UserError
 
 
 def main(arguments: list[str]) -> None:
@@ -25,8 +26,12 @@ def main(arguments: list[str]) -> None:
         print(__doc__)
         return
     config, cfg = load_choice(arguments)
-    choice = choose(config, cfg)
-    for path in write_choice(choice, Path(cfg.paths.results) / cfg.scale.name):
+    root = Path(cfg.paths.results) / cfg.scale.name
+    try:  # before minutes go into features
+        (root / "source").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"paths.results={cfg.paths.results}: cannot be written to ({error.strerror})") from error
+    for path in write_choice(choose(config, cfg), root):
         print(path)
 
 

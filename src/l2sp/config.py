@@ -212,7 +212,9 @@ def explain(error: Exception, known: Collection[str] = ()) -> UserError:
 def unknown_key(key: str, known: Collection[str] = ()) -> UserError:
     """Says which key (of `known`; none: of a run's) is nearest to one that there is not."""
     if key in (known or known_keys()):
-        return UserError(f"configuration key '{key}' is of another approach than this experiment's")
+        return UserError(
+            f"configuration key '{key}' is of another approach than this experiment's (source= and presets are for one)"
+        )
     near = difflib.get_close_matches(key, sorted(known or known_keys()), n=1, cutoff=0.0)
     return UserError(f"unknown configuration key '{key}'; nearest: '{near[0]}'")
 

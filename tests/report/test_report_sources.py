@@ -18,7 +18,7 @@ from l2sp.report import build_report
 from l2sp.report.build import scales_with_results
 from l2sp.report.paper import read_paper
 from l2sp.report.records import format_records
-from l2sp.report.sources import MEASURES, Nearest, Similarity, correlation, points, read_sources
+from l2sp.report.sources import MEASURES, Nearest, Similarity, correlation, points, read_sources, sources_table
 from l2sp.report.statistics import Comparison
 from l2sp.report.store import gather
 
@@ -149,7 +149,10 @@ def test_runs_of_another_list_are_said_and_not_shown(tmp_path: Path) -> None:
     found = points(evidence.rows, evidence.logs.provenance, evidence.sources, read_paper(PAPER))
     assert {point.source for point in found} == SOURCES.keys() - {"random"}
     stale = [problem for problem in evidence.problems if problem.kind == "stale"]
-    assert len(stale) == 2 * 2 * 3 and all("source=random" in problem.path for problem in stale)
+    assert [problem.path.endswith("source=random") for problem in stale] == [True]
+    assert stale[0].reason.startswith(f"{2 * 2 * 3} runs pre-trained on another list of classes")
+    table = sources_table(evidence.rows, evidence.logs.provenance, evidence.sources, read_paper(PAPER), "mini")
+    assert table is not None and table.summary[0].startswith("12 runs of the study are not shown")
     shutil.rmtree(tmp_path / "mini/studies")  # a clone knows it by provenance.csv
     clone = gather(tmp_path, "mini")
     assert points(clone.rows, clone.logs.provenance, clone.sources, read_paper(PAPER)) == found
@@ -207,7 +210,10 @@ def test_runs_whose_similarity_is_not_known_are_said(tmp_path: Path) -> None:
     write_study(tmp_path, dict.fromkeys(SOURCES, 0.01))
     evidence = gather(tmp_path, "mini")
     stale = [problem for problem in evidence.problems if problem.kind == "stale"]
-    assert len(stale) == len(evidence.rows) == 4 * 2 * 2 * 3 and "not of the choice" in stale[0].reason
+    assert len(stale) == len(SOURCES) and len(evidence.rows) == 4 * 2 * 2 * 3
+    assert all(
+        problem.reason.startswith("12 runs of a target or a source that is not of the choice") for problem in stale
+    )
 
 
 def test_a_choice_alone_has_a_report(tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ def test_means_are_those_of_the_definition(cub: Classification, tmp_path: Path) 
 def test_an_interrupted_call_goes_on_to_the_same_bits(
     cub: Classification, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(features, "_KEEP_EVERY", 1)
+    monkeypatch.setattr(features, "_KEEP_EVERY", 0.0)
     whole = class_means(net()[0], cub, "digest", tmp_path / "whole", batch_size=5)
     given, model = net()
     model.fails_at = 3

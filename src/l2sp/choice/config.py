@@ -84,7 +84,7 @@ def _number_or_numbers(value: Any) -> bool:
 _LIMITS: Mapping[str, Limit] = {
     "name": (
         lambda v: v.isidentifier() and v not in ("whole", "similarity", *OTHERS),
-        "a name of its own for the list",
+        f"letters, digits and underscores, and none of whole, similarity, {', '.join(OTHERS)}",
     ),
     "targets": (lambda v: len(v) > 0 and len(set(v)) == len(v), "data sets, each once, e.g. targets=[cub200]"),
     "k": (_number_or_numbers, "a whole number above 0, or one for each target, e.g. 'k={cub200: 5, food101: 3}'"),
@@ -131,6 +131,12 @@ def load_choice(arguments: Sequence[str]) -> tuple[ChoiceConfig, TrainConfig]:
     except OmegaConfBaseException as error:
         raise explain(error, KEYS) from error
     check(node, _LIMITS)
+    if choice.k is None:  # the one key whose type admits it
+        raise UserError(f"k=null: give {_LIMITS['k'][1]}")
+    if choice.candidates in choice.targets:
+        raise UserError(
+            f"{choice.candidates} is a target and gives the candidates: nothing is nearer to it than itself"
+        )
     if odd := sorted(set(choice.k_of) ^ set(choice.targets)):
         raise UserError(f"{odd[0]} is in one of targets and k only: give each target its number of classes")
     if choice.scale not in scale_names():

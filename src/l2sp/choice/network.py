@@ -78,6 +78,11 @@ def _preprocessing(features: FeaturesConfig) -> _Preprocessing:
 
 def _published(features: FeaturesConfig) -> _Preprocessing:
     if features.source == "efficientnet_lite0":
+        if features.network != "tf_efficientnet_lite0":
+            raise UserError(
+                f"features.network={features.network}: features.source=efficientnet_lite0 is of tf_efficientnet_lite0 "
+                "alone; give features.source=timm"
+            )
         return _Preprocessing(224, 0.875, (lite0.MEAN,) * 3, (lite0.STD,) * 3)
     # our Inception-V3 takes the port of slim's weights
     name = "inception_v3.tf_in1k" if features.network == "inception_v3" else features.network

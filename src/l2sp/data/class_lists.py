@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 from collections.abc import Sequence
+from difflib import get_close_matches
 from pathlib import Path
 
 from l2sp.data.labelled import Classification, Split
@@ -43,7 +44,9 @@ def _lines(path: Path) -> dict[str, dict[str, str]]:
         with path.open(encoding="utf-8-sig", newline="") as file:  # a spreadsheet may have put a mark before the header
             rows = list(csv.DictReader(file))
     except FileNotFoundError:
-        raise UserError(f"{path}: no such list of classes; scripts/select_source.py makes it") from None
+        raise UserError(
+            f"{path}: no such list of classes; scripts/select_source.py makes it, see configs/choice"
+        ) from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(
             f"{path}: not a list of classes ({error}); make it again with scripts/select_source.py"
@@ -53,7 +56,9 @@ def _lines(path: Path) -> dict[str, dict[str, str]]:
         if name := row.get(COLUMN):
             lines.setdefault(name, row)
     if not lines:
-        raise UserError(f"{path}: names no class in a column '{COLUMN}'; make it again with scripts/select_source.py")
+        raise UserError(
+            f"{path}: names no class in a column '{COLUMN}'; commas part the columns, the first line has their names"
+        )
     return lines
 
 
@@ -71,7 +76,11 @@ def keep_classes(data: Classification, names: Sequence[str]) -> Classification:
     wanted = set(names)
     unknown = sorted(wanted - set(data.classes))
     if unknown:
-        raise UserError(f"data.classes: {data.name} has no class {unknown[0]!r} ({len(unknown)} of the list lack)")
+        near = get_close_matches(unknown[0], data.classes, n=1, cutoff=0.0)[0]
+        raise UserError(
+            f"data.classes: {data.name} has no class {unknown[0]!r} ({len(unknown)} of the list lack); "
+            f"nearest: {near!r}"
+        )
     kept = {label: index for index, label in enumerate(i for i, name in enumerate(data.classes) if name in wanted)}
     train, test = (_keep(split, kept) for split in (data.train, data.test))
     if not train or not test:

@@ -109,7 +109,7 @@ def read_sources(root: Path) -> Sources:
     """
     folder = root / "source"
     origin = folder / "origin.json"
-    if not origin.exists():
+    if not origin.exists() and not (folder / "similarity.csv").exists():
         return Sources()
     try:
         content = json.loads(origin.read_text(encoding="utf-8"))
@@ -139,7 +139,9 @@ def shown(
     for row in study_rows(rows, "source"):
         source = _source_of(row)
         if (row.experiment, source) not in known:
-            refused.append((row, "its target or its source is not of the choice that scripts/select_source.py left"))
+            refused.append(
+                (row, "of a target or a source that is not of the choice that scripts/select_source.py left")
+            )
         elif began.get(row.key[1:], "") != sources.lists.get(source, "")[:12]:
             refused.append((row, "pre-trained on another list of classes than scripts/select_source.py left"))
         else:
@@ -195,7 +197,13 @@ def sources_table(
         table.add(cells, record | comparison_record(c, unit))
     if not found:
         return None
-    table.summary = [_settings(found), *(_sentence(found, name, get) for name, get in MEASURES.items())]
+    _, refused = shown(rows, provenance, sources)
+    withheld = f"{len(refused)} runs of the study are not shown: their lists are not those of today's choice."
+    table.summary = [
+        *([withheld] if refused else []),
+        _settings(found),
+        *(_sentence(found, name, get) for name, get in MEASURES.items()),
+    ]
     return table
 
 

@@ -16,6 +16,7 @@ from l2sp.report.collect import Problem, read_runs
 from l2sp.report.logs import FILES, Logs, read_logs
 from l2sp.report.records import format_records, parse_records
 from l2sp.report.rows import Row, format_rows, parse_rows
+from l2sp.report.select import group
 from l2sp.report.sources import Sources, read_sources, shown
 
 __all__ = ["Evidence", "gather"]
@@ -60,14 +61,17 @@ def gather(results: Path, scale: str) -> Evidence:
         )
         setattr(evidence.logs, name, parse_records(kind, text, path))
         _renew(evidence, path, text, changed)
-    evidence.problems += _not_shown(evidence)
+    evidence.problems += _not_shown(evidence, scale)
     return evidence
 
 
-def _not_shown(evidence: Evidence) -> list[Problem]:
+def _not_shown(evidence: Evidence, scale: str) -> list[Problem]:
     _, refused = shown(evidence.rows, evidence.logs.provenance, evidence.sources)
-    remedy = "no table shows it: choose again, or delete its folder and run it anew"
-    return [Problem("stale", "/".join(map(str, row.key)), f"{reason}; {remedy}") for row, reason in refused]
+    remedy = "no table shows them: choose as before, or delete their folders and run them anew (make source SEEDS=3)"
+    return [
+        Problem("stale", f"{scale}/studies/{study}", f"{len(part)} runs {part[0][1]}; {remedy}")
+        for (study, _), part in group(refused, lambda pair: (pair[0].study, pair[1])).items()
+    ]
 
 
 Run = tuple[object, ...]

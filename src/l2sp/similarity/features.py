@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +25,7 @@ from l2sp.similarity.domain import Domain
 
 __all__ = ["FeatureNet", "class_means"]
 
-_KEEP_EVERY = 50  # batches
+_KEEP_EVERY = 20.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -70,8 +71,8 @@ def class_means(
     """
     key = hashlib.sha256(json.dumps([net.identity, digest, data.classes, batch_size]).encode()).hexdigest()[:16]
     file = cache / f"{data.name}-{key}.safetensors"
-    sums = _read(file) or _Sums(torch.empty(0), torch.zeros(len(data.classes), dtype=torch.int64), 0)
-    total = len(data.train)
+    classes, total = len(data.classes), len(data.train)
+    sums = _read(file, classes, total) or _Sums(torch.empty(0), torch.zeros(classes, dtype=torch.int64), 0)
     if sums.seen < total:
         sums = _accumulate(net, data, sums, file, batch_size, workers)
     return Domain(data.name, data.classes, (sums.features / sums.images[:, None]).numpy(), sums.images.numpy())
@@ -85,7 +86,8 @@ def _accumulate(net: FeatureNet, data: Classification, sums: _Sums, file: Path, 
     net.model.eval()
     batches = eval_batches(items, collate_labels, batch_size, workers)
     bar = tqdm(batches, desc=f"features of {data.name}", total=-(-len(rest) // batch_size), disable=None, leave=False)
-    for number, (images, labels) in enumerate(bar, start=1):
+    kept = time.monotonic()
+    for images, labels in bar:
         features = net.model(images.to(device)).double().cpu()
         if not torch.isfinite(features).all():
             raise UserError(
@@ -97,8 +99,9 @@ def _accumulate(net: FeatureNet, data: Classification, sums: _Sums, file: Path, 
         sums.features.index_add_(0, labels, features)
         sums.images += torch.bincount(labels, minlength=len(data.classes))
         sums.seen += len(labels)
-        if number % _KEEP_EVERY == 0 or sums.seen == len(data.train):
+        if time.monotonic() - kept >= _KEEP_EVERY or sums.seen == len(data.train):
             _write(file, sums)
+            kept = time.monotonic()
     return sums
 
 
@@ -107,8 +110,8 @@ def _write(file: Path, sums: _Sums) -> None:
     write_atomically(file, save(content))
 
 
-def _read(file: Path) -> _Sums | None:
-    """What an earlier call left; None where there is nothing.
+def _read(file: Path, classes: int, total: int) -> _Sums | None:
+    """What an earlier call left of so many classes, and images at the most; None where there is nothing.
 
     Raises:
         UserError: the file is damaged.
@@ -118,6 +121,9 @@ def _read(file: Path) -> _Sums | None:
     try:
         content = load(file.read_bytes())
         images = content["images"]
-        return _Sums(content["features"], images, int(images.sum()))
+        sums = _Sums(content["features"], images, int(images.sum()))
+        if sums.features.shape[:-1] != (classes,) or images.shape != (classes,) or not 0 <= sums.seen <= total:
+            raise ValueError(f"{tuple(sums.features.shape)} features of {sums.seen} images")
+        return sums
     except Exception as error:  # safetensors has a zoo of errors for a damaged file
         raise UserError(f"{file}: damaged ({str(error).splitlines()[0][:80]}); delete it") from error

@@ -65,7 +65,7 @@ def similarity(found: Sequence[Similarity], scale: str) -> bytes:
     cells = {(one.kind, one.source, one.target): one.similarity for one in found}
     matrix = np.array([[cells[(*key, target)] for target in targets] for key in order])
     with rc_context({**STYLE, "axes.grid": False}):
-        figure = Figure(figsize=(2.6 + 1.0 * len(targets), 1.4 + 0.3 * len(order)), layout="constrained")
+        figure = Figure(figsize=(max(6.6, 2.6 + 1.0 * len(targets)), 1.4 + 0.3 * len(order)), layout="constrained")
         ax = figure.subplots()
         ax.imshow(matrix, cmap="Blues", aspect="auto")
         ax.set_xticks(range(len(targets)), targets, rotation=30, ha="right")
