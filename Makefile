@@ -52,7 +52,7 @@ rehearse: $(ENV) ## every row of paper scale at full size, two steps each, on dr
 reproduce: $(ENV) ## the runs that the tables need and are not done yet, then the tables
 	@$(campaign)
 
-source: $(ENV) ## source classes chosen by their distance; at SCALE=mini pre-training on them and fine-tuning too, one seed or SEEDS=3, 8 minutes with one
+source: $(ENV) ## source classes chosen by their distance; at SCALE=mini pre-training on them and fine-tuning too, one seed or SEEDS=3, 7 minutes with one
 	@$(RUN) scripts/select_source.py choice=$(if $(filter paper,$(SCALE)),subset_b,$(SCALE)) "paths.results='$(RESULTS)'" \
 		$(if $(DATA),"paths.data='$(DATA)'")
 	@$(if $(filter mini,$(SCALE)),$(MAKE) -s sweep-sources SEEDS=$(FEW),$(RUN) scripts/report.py --results "$(RESULTS)" --scale $(SCALE))
