@@ -181,6 +181,22 @@ def test_a_mapping_replaces_that_of_the_file() -> None:
     assert config.k_of == {"cub200": 3}
 
 
+def test_sets_are_called_as_they_were_asked_for_whatever_reads_them(done: tuple[Path, Choice]) -> None:
+    folder, _ = done
+    given = ["candidates=cub200", "targets=[mini_source]", "k=1", "others=[]"]  # read as image_folder
+    choice = choose(*load_choice(small(folder, *given)))
+    assert [one.target for one in choice.lists["selected"]] == list(choice.samples) == ["mini_source"]
+    assert {one.target for one in choice.similarities} == {"mini_source"}
+
+
+def test_results_that_cannot_be_written_are_said_before_features_are_computed(tmp_path: Path) -> None:
+    (tmp_path / "results").write_text("a file")
+    call = [sys.executable, str(ROOT / "scripts/select_source.py"), *small(tmp_path)]
+    told = subprocess.run(call, capture_output=True, text=True, check=False, cwd=ROOT)
+    assert told.returncode == 2 and "cannot be written to" in told.stderr.splitlines()[-1]
+    assert not (tmp_path / "artifacts").exists()
+
+
 def test_a_run_without_its_list_says_how_to_get_it(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"selected\.csv: no such list of classes; scripts/select_source\.py makes it"):
         train(compose(["experiment=dstl_food101", "scale=smoke", "source=selected", *paths(tmp_path)]))
@@ -189,11 +205,11 @@ def test_a_run_without_its_list_says_how_to_get_it(tmp_path: Path) -> None:
 def test_classes_of_the_test_part_alone_are_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     train = Split((tmp_path / "1.jpg", tmp_path / "2.jpg"), (0, 2))
     data = Classification("set", ("a", "b", "c"), train, Split((tmp_path / "3.jpg", tmp_path / "4.jpg"), (1, 2)))
-    found = _seen(data)
+    found = _seen("set", data)
     assert found.classes == ("a", "c") and found.train == Split(train.paths, (0, 1))
     assert "set: no training image of b: left out" in caplog.text
     caplog.clear()
-    assert _seen(found) == found and not caplog.text
+    assert _seen("set", found) == found and not caplog.text
 
 
 @pytest.mark.parametrize("path", sorted((CONFIGS / "choice").glob("*.yaml")), ids=lambda path: path.stem)

@@ -58,7 +58,7 @@ def choose(choice: ChoiceConfig, cfg: TrainConfig) -> Choice:
             raise UserError(f"{name}: has no classes to choose from or for; take a data set of images with one label")
     root = data_root(cfg)
     read_sets = {name: read_release(config, cfg.scale, root, read) for name, config in configs.items()}
-    sets = {name: _seen(data) for name, (data, _) in read_sets.items()}
+    sets = {name: _seen(name, data) for name, (data, _) in read_sets.items()}
     enough = _enough(choice, sets[choice.candidates])
     for target in choice.targets:
         check_k(choice.k_of[target], target, choice.candidates, enough)
@@ -81,15 +81,18 @@ def choose(choice: ChoiceConfig, cfg: TrainConfig) -> Choice:
     return Choice(lists, similarities, origin, _samples(choice, lists[choice.name], sets))
 
 
-def _seen(data: Classification) -> Classification:
-    """The classes that have a training image, and those images: of a subset some classes may be tested alone."""
+def _seen(name: str, data: Classification) -> Classification:
+    """The classes that have a training image, and those images: of a subset some classes may be tested alone.
+
+    It is called by its configuration's name: several of these may have one reader.
+    """
     seen = sorted(set(data.train.labels))
     unseen = sorted(set(range(len(data.classes))) - set(seen))
     if unseen:
-        _log.warning("%s: no training image of %s: left out", data.name, ", ".join(data.classes[i] for i in unseen))
+        _log.warning("%s: no training image of %s: left out", name, ", ".join(data.classes[i] for i in unseen))
     dense = {label: index for index, label in enumerate(seen)}
     train = Split(data.train.paths, tuple(dense[label] for label in data.train.labels))
-    return Classification(data.name, tuple(data.classes[label] for label in seen), train, Split((), ()))
+    return Classification(name, tuple(data.classes[label] for label in seen), train, Split((), ()))
 
 
 def _enough(choice: ChoiceConfig, candidates: Classification) -> int:
