@@ -26,6 +26,7 @@ from l2sp.limits import SOURCES
 
 __all__ = [
     "CLASSIFIERS",
+    "SLIM_INCEPTION",
     "Start",
     "StartReport",
     "apply_start",
@@ -42,6 +43,9 @@ __all__ = [
 
 CLASSIFIERS = ("fc.", "classifier.", "head.")
 """Beginnings of names in the files of pre-trained classifiers that are no part of a backbone."""
+
+SLIM_INCEPTION = "inception_v3.tf_in1k"
+"""timm's port of slim's file; its layers have torchvision's names."""
 
 _log = logging.getLogger(__name__)
 Tensors = dict[str, Tensor]
@@ -196,8 +200,7 @@ def _from_lite0(model: nn.Module, path: Path | None, sha256: str | None, key: st
 def timm_name(model: nn.Module, key: str) -> str:
     """Name and tag under which timm publishes weights for this network; `UserError` where it does not."""
     if type(model).__name__ == "Inception3":
-        # timm names its layers as torchvision does, and this tag is the port of slim's file
-        return "inception_v3.tf_in1k"
+        return SLIM_INCEPTION
     config = getattr(model, "pretrained_cfg", None) or {}
     name, tag = config.get("architecture"), config.get("tag")
     if not name or not tag:

@@ -13,7 +13,7 @@ import torch
 
 from l2sp.approaches import lite0
 from l2sp.approaches.dstl.network import build_network, head_prefixes, without_head
-from l2sp.approaches.weights import apply_start, load_start
+from l2sp.approaches.weights import SLIM_INCEPTION, apply_start, load_start
 from l2sp.choice.config import FeaturesConfig
 from l2sp.data.transforms import eval_transform
 from l2sp.errors import UserError
@@ -84,8 +84,7 @@ def _published(features: FeaturesConfig) -> _Preprocessing:
                 "alone; give features.source=timm"
             )
         return _Preprocessing(224, 0.875, (lite0.MEAN,) * 3, (lite0.STD,) * 3)
-    # our Inception-V3 takes the port of slim's weights
-    name = "inception_v3.tf_in1k" if features.network == "inception_v3" else features.network
+    name = SLIM_INCEPTION if features.network == "inception_v3" else features.network
     try:
         config = timm.get_pretrained_cfg(name)
     except RuntimeError as error:

@@ -80,7 +80,7 @@ def _of_sources(results: Path, evidence: Evidence, paper: Paper, scale: str) -> 
     if study := points(evidence.rows, evidence.logs.provenance, evidence.sources, paper):
         told = {name: correlation_text(correlation(study, get)) for name, get in MEASURES.items()}
         alt = "Rank correlation with similarity: " + "; ".join(f"{name} {text}" for name, text in told.items())
-        draw = partial(figures.sources, study, paper, scale)
+        draw = partial(figures.sources, study, scale)
         found.append(Picture("sources.png", "From which source", alt, captions.figure("sources"), draw))
     if matrix := evidence.sources.similarities:
         best = {one.target: one for one in sorted(matrix, key=lambda one: one.similarity) if one.kind == "family"}

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 
 from l2sp.report.captions import scale_note
 from l2sp.report.figures.style import GREY, STYLE, png
-from l2sp.report.paper import Paper
 from l2sp.report.select import group
 from l2sp.report.sources import MEASURES, Point, Similarity, correlation, correlation_text
 from l2sp.report.statistics import summarise
@@ -24,7 +23,7 @@ __all__ = ["classes", "similarity", "sources"]
 _MARKS = {"whole": "s", "selected": "o", "random": "^", "least": "v"}
 
 
-def sources(found: Sequence[Point], paper: Paper, scale: str) -> bytes:
+def sources(found: Sequence[Point], scale: str) -> bytes:
     """Accuracy of both arms, and their difference, over the similarity of source and target; a colour a target."""
     colors = colormaps["tab10"].colors  # type: ignore[attr-defined]
     with rc_context(STYLE):
