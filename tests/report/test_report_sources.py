@@ -247,11 +247,13 @@ def test_a_choice_without_runs_gives_its_own_tables_alone(tmp_path: Path) -> Non
     assert {"nearest", "similarity"} <= tables and "sources" not in tables
 
 
-@pytest.mark.parametrize("damage", ["lost list", "no json", "bad cell"])
+@pytest.mark.parametrize("damage", ["lost list", "lost origin", "no json", "bad cell"])
 def test_a_damaged_choice_is_said(tmp_path: Path, damage: str) -> None:
     folder = write_choice(tmp_path)
     if damage == "lost list":
         (folder / "selected.csv").unlink()
+    elif damage == "lost origin":
+        (folder / "origin.json").unlink()
     elif damage == "no json":
         (folder / "origin.json").write_text("{")
     else:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save
 from torch import Tensor, nn
 
 from l2sp.data.classification import Classification, read
@@ -90,3 +91,8 @@ def test_nan_and_classes_without_images_and_damaged_caches_are_errors(cub: Class
     file.write_bytes(file.read_bytes()[:20])
     with pytest.raises(UserError, match=r"damaged .*; delete it"):
         class_means(net()[0], few, "digest", tmp_path, batch_size=5)
+    classes = len(few.classes)
+    for rows, images in ((1, torch.ones(1, dtype=torch.int64)), (classes, torch.full((classes,), 1000))):
+        file.write_bytes(save({"features": torch.zeros(rows, 4), "images": images}))
+        with pytest.raises(UserError, match=r"damaged \(.* features of .* images\); delete it"):
+            class_means(net()[0], few, "digest", tmp_path, batch_size=5)
