@@ -11,9 +11,9 @@ import time
 from functools import partial
 from pathlib import Path
 
-from l2sp.cli import one_line_errors
-from l2sp.rehearsal import rehearse_all
-from l2sp.report.rehearsal import write_rehearsal
+from l2sp_suite.preflight.dry_run import rehearse_all
+from l2sp_suite.report.rehearsal import write_rehearsal
+from l2sp_suite.utils.exit_codes import one_line_errors
 
 
 def main() -> int:

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import argparse
 
-from l2sp.campaign import Campaign, run_campaign
-from l2sp.cli import one_line_errors
+from l2sp_suite.sweeps.reproduce import Campaign, run_campaign
+from l2sp_suite.utils.exit_codes import one_line_errors
 
 
 def main() -> int:

@@ -11,10 +11,10 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from l2sp.cli import one_line_errors
-from l2sp.config import CONFIGS, register, typed
-from l2sp.runs import report_line, run_of
-from l2sp.training.run import train
+from l2sp_suite.config.compose import CONFIGS, register, typed
+from l2sp_suite.runs import report_line, run_of
+from l2sp_suite.training.trainer import train
+from l2sp_suite.utils.exit_codes import one_line_errors
 
 INTERRUPTED = 130
 failures: list[int] = []  # exit statuses of the points of a multirun that failed

@@ -11,10 +11,10 @@ import sys
 
 import yaml
 
-from l2sp.cli import one_line_errors
-from l2sp.config import compose
-from l2sp.describe import describe
-from l2sp.errors import UserError
+from l2sp_suite.config.compose import compose
+from l2sp_suite.preflight.describe import describe
+from l2sp_suite.utils.errors import UserError
+from l2sp_suite.utils.exit_codes import one_line_errors
 
 _OWN = {"format": ("text", "json"), "step": ("false", "true")}
 

@@ -13,10 +13,10 @@ from pathlib import Path
 import torch
 from tqdm import tqdm
 
-from l2sp.cli import one_line_errors
-from l2sp.cost import DEVICES
-from l2sp.doctor import check_rows, describe_rows, room
-from l2sp.errors import UserError
+from l2sp_suite.preflight.cost import DEVICES
+from l2sp_suite.preflight.doctor import check_rows, describe_rows, room
+from l2sp_suite.utils.errors import UserError
+from l2sp_suite.utils.exit_codes import one_line_errors
 
 
 def main() -> int:

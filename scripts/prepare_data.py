@@ -10,11 +10,11 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from l2sp.cli import one_line_errors
-from l2sp.fetch.command import prepare, report, verify
-from l2sp.fetch.download import Patience
-from l2sp.fetch.registry import OFFICIAL
-from l2sp.fetch.sets import Wishes, state_of
+from l2sp_suite.download.command import prepare, report, verify
+from l2sp_suite.download.download import Patience
+from l2sp_suite.download.registry import OFFICIAL
+from l2sp_suite.download.sets import Wishes, state_of
+from l2sp_suite.utils.exit_codes import one_line_errors
 
 
 def main() -> None:

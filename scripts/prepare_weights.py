@@ -12,12 +12,12 @@ import argparse
 import logging
 from pathlib import Path
 
-from l2sp.approaches.registry import outline
-from l2sp.cli import one_line_errors
-from l2sp.convert.nets import CONVERTERS, convert
-from l2sp.errors import UserError
-from l2sp.plans import table3
-from l2sp.starts import provide
+from l2sp_suite.pretrained.convert.nets import CONVERTERS, convert
+from l2sp_suite.pretrained.status import provide
+from l2sp_suite.sweeps.plan import table3
+from l2sp_suite.tasks.registry import outline
+from l2sp_suite.utils.errors import UserError
+from l2sp_suite.utils.exit_codes import one_line_errors
 
 
 def main() -> int:

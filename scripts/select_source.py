@@ -13,11 +13,11 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from l2sp.choice.choose import choose
-from l2sp.choice.config import load_choice
-from l2sp.choice.write import write_choice
-from l2sp.cli import one_line_errors
-from l2sp.errors import UserError
+from l2sp_suite.source_selection.choose import choose
+from l2sp_suite.source_selection.config import load_choice
+from l2sp_suite.source_selection.write import write_choice
+from l2sp_suite.utils.errors import UserError
+from l2sp_suite.utils.exit_codes import one_line_errors
 
 
 def main(arguments: list[str]) -> None:

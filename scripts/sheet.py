@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from l2sp.cli import one_line_errors
-from l2sp.data.miniature import PARTS, contact_sheet, ensure_world
+from l2sp_suite.utils.exit_codes import one_line_errors
+from miniworld import PARTS, contact_sheet, ensure_world
 
 
 def main() -> None:

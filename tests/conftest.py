@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from l2sp.config import compose
-from l2sp.data.miniature import ensure_world
-from l2sp.schema import TrainConfig
+from l2sp_suite.config.compose import compose
+from l2sp_suite.config.schema import TrainConfig
+from miniworld import ensure_world
 
 
 @pytest.fixture(scope="session")

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from l2sp import campaign
-from l2sp.config import ROOT
-from l2sp.errors import UserError
-from l2sp.plans import Planned, expand, load_plan, sources_of
-from l2sp.runner import Outcome, check_jobs
-from l2sp.runs import Run
+from l2sp_suite.config.compose import ROOT
+from l2sp_suite.runs import Run
+from l2sp_suite.sweeps import reproduce as campaign
+from l2sp_suite.sweeps.executor import Outcome, check_jobs
+from l2sp_suite.sweeps.plan import Planned, expand, load_plan, sources_of
+from l2sp_suite.utils.errors import UserError
 
 PLAN = """
 name: few

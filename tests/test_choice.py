@@ -9,16 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from l2sp.choice.choose import Choice, _seen, choose
-from l2sp.choice.config import load_choice
-from l2sp.choice.write import write_choice
-from l2sp.config import CONFIGS, ROOT, compose, override
-from l2sp.data.class_lists import read_classes
-from l2sp.data.labelled import Classification, Split
-from l2sp.errors import UserError
-from l2sp.report.sources import read_sources
-from l2sp.runs import run_of, source_of
-from l2sp.training.run import train
+from l2sp_suite.config.compose import CONFIGS, ROOT, compose, override
+from l2sp_suite.datasets.class_lists import read_classes
+from l2sp_suite.datasets.records import Classification, Split
+from l2sp_suite.report.sources import read_sources
+from l2sp_suite.runs import run_of, source_of
+from l2sp_suite.source_selection.choose import Choice, _seen, choose
+from l2sp_suite.source_selection.config import load_choice
+from l2sp_suite.source_selection.write import write_choice
+from l2sp_suite.training.trainer import train
+from l2sp_suite.utils.errors import UserError
 
 REAL = ROOT.parent / "shared" / "data"
 FAMILIES = {"cub200": "bird", "flowers102": "flower", "stanford_cars": "car", "aircraft": "plane", "food101": "dish"}
@@ -103,7 +103,9 @@ def test_the_same_choice_again_reads_its_features_from_the_cache(
     done: tuple[Path, Choice], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder, choice = done
-    monkeypatch.setattr("l2sp.similarity.features.eval_batches", lambda *_: pytest.fail("features computed again"))
+    monkeypatch.setattr(
+        "l2sp_suite.source_selection.features.eval_batches", lambda *_: pytest.fail("features computed again")
+    )
     assert choose(*load_choice(small(folder))).lists == choice.lists
 
 
@@ -170,7 +172,9 @@ def test_bad_choices_are_one_line(
     done: tuple[Path, Choice], monkeypatch: pytest.MonkeyPatch, arguments: list[str], reason: str
 ) -> None:
     folder, _ = done
-    monkeypatch.setattr("l2sp.choice.choose.class_means", lambda *_: pytest.fail("said after features were computed"))
+    monkeypatch.setattr(
+        "l2sp_suite.source_selection.choose.class_means", lambda *_: pytest.fail("said after features were computed")
+    )
     with pytest.raises(UserError, match=reason) as caught:
         choose(*load_choice([*small(folder), *arguments]))
     assert "\n" not in str(caught.value)

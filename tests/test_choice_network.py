@@ -8,10 +8,10 @@ import pytest
 import timm
 import torch
 
-from l2sp.approaches.weights import save_weights
-from l2sp.choice.config import FeaturesConfig
-from l2sp.choice.network import _preprocessing, feature_net
-from l2sp.errors import UserError
+from l2sp_suite.pretrained.load import save_weights
+from l2sp_suite.source_selection.config import FeaturesConfig
+from l2sp_suite.source_selection.network import _preprocessing, feature_net
+from l2sp_suite.utils.errors import UserError
 
 OWN = {"file": None, "sha256": None, "input_size": None, "crop": None, "mean": None, "std": None}
 

@@ -14,12 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from omegaconf import MISSING, OmegaConf
 
-from l2sp import limits
-from l2sp.approaches.registry import approach_names, limits_of, schema_of
-from l2sp.config import CONFIGS, ROOT, SINCE, compose, fingerprint, identity, known_keys, override
-from l2sp.errors import UserError
-from l2sp.runs import run_of
-from l2sp.schema import TrainConfig
+from l2sp_suite.config import limits
+from l2sp_suite.config.compose import CONFIGS, ROOT, SINCE, compose, fingerprint, identity, known_keys, override
+from l2sp_suite.config.schema import TrainConfig
+from l2sp_suite.runs import run_of
+from l2sp_suite.tasks.registry import approach_names, limits_of, schema_of
+from l2sp_suite.utils.errors import UserError
 
 EXPERIMENTS = sorted(path.stem for path in (CONFIGS / "experiment").glob("*.yaml"))
 TEXTS = {name: (CONFIGS / f"experiment/{name}.yaml").read_text() for name in EXPERIMENTS}

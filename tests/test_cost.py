@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import nn
 
-from l2sp.approaches.base import Outline, Work
-from l2sp.approaches.registry import outline
-from l2sp.config import compose
-from l2sp.cost import DEVICES, Cost, measure
+from l2sp_suite.config.compose import compose
+from l2sp_suite.preflight.cost import DEVICES, Cost, measure
+from l2sp_suite.tasks.base import Outline, Work
+from l2sp_suite.tasks.registry import outline
 
 
 def cost_of(overrides: list[str]) -> Cost:

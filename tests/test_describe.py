@@ -9,9 +9,9 @@ import sys
 import pytest
 import yaml
 
-from l2sp.config import CONFIGS, ROOT, compose
-from l2sp.describe import describe
-from l2sp.errors import UserError
+from l2sp_suite.config.compose import CONFIGS, ROOT, compose
+from l2sp_suite.preflight.describe import describe
+from l2sp_suite.utils.errors import UserError
 
 EXPERIMENTS = sorted(path.stem for path in (CONFIGS / "experiment").glob("*.yaml"))
 

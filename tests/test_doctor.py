@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from l2sp.config import PRINTED, ROOT
-from l2sp.cost import DEVICES
-from l2sp.data.miniature import build_world
-from l2sp.data.miniature.recipe import Recipe
-from l2sp.doctor import Checked, check_rows, describe_rows, room
-from l2sp.errors import UserError
+from l2sp_suite.config.compose import PRINTED, ROOT
+from l2sp_suite.preflight.cost import DEVICES
+from l2sp_suite.preflight.doctor import Checked, check_rows, describe_rows, room
+from l2sp_suite.utils.errors import UserError
+from miniworld import build_world
+from miniworld.recipe import Recipe
 
 SHARED = ROOT.parent / "shared" / "data"
 

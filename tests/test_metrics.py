@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torchmetrics.classification import BinaryJaccardIndex, MulticlassAccuracy, MulticlassJaccardIndex
 
-from l2sp.metrics import ConfusionMatrix, EndPointError, RegionSimilarity, correct, end_point_errors, jaccard
+from l2sp_suite.metrics import ConfusionMatrix, EndPointError, RegionSimilarity, correct, end_point_errors, jaccard
 
 cases = st.tuples(st.integers(2, 12), st.integers(0, 10**6), st.sampled_from([(7,), (5, 6), (2, 3, 4), (0,)]))
 

@@ -5,9 +5,9 @@ import itertools
 import pandas as pd
 import pytest
 
-from l2sp.config import CONFIGS, ROOT, compose
-from l2sp.errors import UserError
-from l2sp.plans import expand, load_plan, plan_names, reproduction, sources_of
+from l2sp_suite.config.compose import CONFIGS, ROOT, compose
+from l2sp_suite.sweeps.plan import expand, load_plan, plan_names, reproduction, sources_of
+from l2sp_suite.utils.errors import UserError
 
 NAMES = sorted(path.stem for path in (CONFIGS / "sweep").glob("*.yaml"))
 CASES = [(name, scale) for name in NAMES for scale in load_plan(name).scales]
@@ -122,7 +122,7 @@ def test_ladder_has_at_least_five_rungs_a_factor_of_two_apart() -> None:
 def test_a_damaged_plan_names_its_file(text: str, words: str, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "sweep").mkdir()
     (tmp_path / "sweep" / "x.yaml").write_text(text)
-    monkeypatch.setattr("l2sp.plans.CONFIGS", tmp_path)
+    monkeypatch.setattr("l2sp_suite.sweeps.plan.CONFIGS", tmp_path)
     with pytest.raises(UserError, match=rf"x\.yaml.*{words}"):
         load_plan("x")
 

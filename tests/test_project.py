@@ -6,111 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
 import yaml
 
-from l2sp.config import ROOT
+from l2sp_suite.config.compose import ROOT
 
-SRC = ROOT / "src" / "l2sp"
 CODE = [p for folder in ("src", "experiments", "scripts") for p in sorted((ROOT / folder).rglob("*.py"))]
-TESTS = sorted((ROOT / "tests").rglob("*.py"))
-
-# What each part may import of the project, from the bottom of the flow to its top.
-ALLOWED = {
-    "errors": set(),
-    "files": set(),
-    "starting_point": set(),
-    "limits": {"errors"},
-    "machine": set(),
-    "metrics": set(),
-    "data": {"errors", "machine", "data"},
-    "schema": {"approaches"},
-    "approaches": {"errors", "files", "limits", "metrics", "data", "approaches", "config", "schema"},
-    "config": {"errors", "limits", "approaches", "schema"},  # the approaches' schemas and limits
-    "runs": {"errors", "files", "approaches", "config", "schema", "data"},
-    "training": {"errors", "files", "machine", "config", "schema", "runs", "data", "approaches", "training"},
-    "theory": set(),
-    "report": {"errors", "files", "report", "theory"},
-    "convert": {"errors", "approaches", "convert"},
-    "plans": {"errors", "approaches", "config", "schema", "runs"},
-    "runner": {"errors", "machine", "config", "runs", "plans", "approaches", "training", "cli"},
-    "campaign": {"errors", "config", "plans", "approaches", "runner", "report"},
-    "rehearsal": {
-        "errors",
-        "files",
-        "machine",
-        "config",
-        "schema",
-        "plans",
-        "runs",
-        "data",
-        "approaches",
-        "training",
-        "report",
-        "cli",
-    },
-    "cost": {"schema", "approaches", "training"},
-    "starts": {"errors", "schema", "approaches", "convert"},
-    "fetch": {"errors", "files", "config", "schema", "data", "fetch"},
-    "similarity": {"errors", "files", "data", "similarity"},
-    "choice": {
-        "errors",
-        "files",
-        "limits",
-        "config",
-        "choice",
-        "schema",
-        "data",
-        "approaches",
-        "fetch",
-        "similarity",
-        "training",
-        "report",
-    },
-    "doctor": {"config", "schema", "plans", "approaches", "cost", "fetch", "starts"},
-    "describe": {"machine", "schema", "approaches", "training"},
-    "cli": {"errors", "config", "runs"},
-}
-
-
-def imports(path: Path) -> set[str]:
-    """The parts of l2sp that a file imports, wherever in the file it does so."""
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text())):
-        names = [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
-        names += [f"l2sp.{alias.name}" for alias in node.names] if names == ["l2sp"] else []
-        names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
-        found |= {name.split(".")[1] for name in names if name.startswith("l2sp.")}
-    return found
-
-
-@pytest.mark.parametrize("path", [p for p in CODE if SRC in p.parents and p != SRC / "__init__.py"], ids=str)
-def test_imports_point_one_way(path: Path) -> None:
-    part = path.relative_to(SRC).parts[0].removesuffix(".py")
-    extra = {"starting_point"} if path == SRC / "training" / "optim.py" else set()
-    assert imports(path) <= ALLOWED[part] | extra
-
-
-def test_only_the_optimiser_knows_the_penalty() -> None:
-    for path in [
-        *(SRC / "approaches").rglob("*.py"),
-        *(SRC / "data").rglob("*.py"),
-        SRC / "training" / "fit.py",
-    ]:
-        if path.name == "config.py":  # the schema of the settings that each scale chose
-            continue
-        words = re.findall(r"(?i)l2[-_]sp|starting_?point|\bw0\b|alpha|beta", _without_strings(path))
-        assert set(words) <= ({"alpha", "beta"} if "data" in path.parts else set()), path
-
-
-def _without_strings(path: Path) -> str:
-    """Code without imports, comments and strings."""
-    tree = ast.parse(path.read_text())
-    tree.body = [node for node in tree.body if not isinstance(node, ast.Import | ast.ImportFrom)]
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            node.value = ""
-    return ast.unparse(tree)
 
 
 def functions() -> list[tuple[int, str]]:
@@ -127,11 +27,6 @@ def test_functions_and_files_are_small() -> None:
     assert lengths[-1][0] <= 80, lengths[-1]
     assert lengths[len(lengths) // 2][0] <= 15
     assert max((len(p.read_text().splitlines()), str(p)) for p in CODE)[0] <= 400
-
-
-def test_there_is_half_a_line_of_test_to_a_line_of_source() -> None:
-    source, tests = (sum(len(p.read_text().splitlines()) for p in files) for files in (CODE, TESTS))
-    assert tests / source >= 0.5
 
 
 def test_environment_takes_its_pins_from_the_lock() -> None:

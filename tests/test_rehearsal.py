@@ -15,20 +15,20 @@ import pytest
 from omegaconf import OmegaConf
 from PIL import Image
 
-from l2sp import rehearsal
-from l2sp.config import PRINTED, compose, override
-from l2sp.data.flow_files import load_flow
-from l2sp.data.miniature import build_world, named_recipe
-from l2sp.data.miniature.clips import ReleaseSceneFlowRecipe
-from l2sp.data.miniature.parts import PARTS
-from l2sp.data.miniature.recipe import Recipe
-from l2sp.describe import describe
-from l2sp.errors import UserError
-from l2sp.fetch.state import load
-from l2sp.plans import table3
-from l2sp.rehearsal import closed_form, rehearse, rehearse_all
-from l2sp.report.records import parse_records
-from l2sp.report.rehearsal import Rehearsed, write_rehearsal
+from l2sp_suite.config.compose import PRINTED, compose, override
+from l2sp_suite.datasets.flow_files import load_flow
+from l2sp_suite.download.state import load
+from l2sp_suite.preflight import dry_run as rehearsal
+from l2sp_suite.preflight.describe import describe
+from l2sp_suite.preflight.dry_run import closed_form, rehearse, rehearse_all
+from l2sp_suite.report.records import parse_records
+from l2sp_suite.report.rehearsal import Rehearsed, write_rehearsal
+from l2sp_suite.sweeps.plan import table3
+from l2sp_suite.utils.errors import UserError
+from miniworld import build_world, named_recipe
+from miniworld.clips import ReleaseSceneFlowRecipe
+from miniworld.generators import PARTS
+from miniworld.recipe import Recipe
 
 PAPER = {name: compose([f"experiment={name}", "scale=paper"]) for name in ("dstl_cub200", "segflow_davis")}
 
@@ -103,7 +103,7 @@ def test_a_run_is_rehearsed_as_published(tmp_path: Path) -> None:
 
 def test_what_is_not_resumed_as_saved_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cfg = compose(smoke(tmp_path, "reg=l2"))
-    monkeypatch.setattr("l2sp.rehearsal.checkpoint.restore", lambda *_: 0)
+    monkeypatch.setattr("l2sp_suite.preflight.dry_run.checkpoint.restore", lambda *_: 0)
     with pytest.raises(UserError, match="not what was saved"):
         rehearse(cfg, PAPER["dstl_cub200"], time.monotonic())
 

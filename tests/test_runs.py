@@ -10,11 +10,11 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from l2sp.config import ROOT, compose
-from l2sp.errors import UserError
-from l2sp.files import write_atomically
-from l2sp.plans import Planned, sources_of
-from l2sp.runs import Busy, Run, run_of
+from l2sp_suite.config.compose import ROOT, compose
+from l2sp_suite.runs import Busy, Run, run_of
+from l2sp_suite.sweeps.plan import Planned, sources_of
+from l2sp_suite.utils.errors import UserError
+from l2sp_suite.utils.files import write_atomically
 
 
 def test_path_is_the_identity(smoke, tmp_path: Path) -> None:
@@ -40,7 +40,7 @@ def test_source_run_is_cached_by_content(smoke, artifacts: Path) -> None:
 
 
 def test_a_start_may_be_pre_trained_for_each_seed(smoke) -> None:
-    from l2sp.runs import source_of
+    from l2sp_suite.runs import source_of
 
     once = [smoke(f"seed={seed}") for seed in (0, 1)]
     each = [smoke(f"seed={seed}", "weights.seed=null") for seed in (0, 1)]
@@ -52,7 +52,7 @@ def test_a_start_may_be_pre_trained_for_each_seed(smoke) -> None:
 
 
 def test_a_changed_source_makes_another_run(smoke, monkeypatch: pytest.MonkeyPatch) -> None:
-    import l2sp.runs as runs
+    import l2sp_suite.runs as runs
 
     before = run_of(smoke()).fingerprint
     other = runs.source_of(smoke())[1]

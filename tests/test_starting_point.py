@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from l2sp import StartingPoint, starting_point
+from l2sp import StartingPoint
+from l2sp import penalty as starting_point
 
 ALPHA, BETA = 0.3, 0.05
 

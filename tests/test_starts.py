@@ -8,18 +8,18 @@ import pytest
 import torch
 from torch import nn
 
-from l2sp import starts
-from l2sp.approaches.registry import outline
-from l2sp.approaches.weights import save_weights
-from l2sp.config import compose, override
-from l2sp.convert import published
-from l2sp.convert.published import ORIGINALS, PUBLISHED, convert_published
-from l2sp.data.miniature import build_world
-from l2sp.data.miniature.recipe import Recipe
-from l2sp.errors import UserError
-from l2sp.schema import TrainConfig
-from l2sp.starts import StartState, provide, start_states
-from l2sp.training.run import train
+from l2sp_suite.config.compose import compose, override
+from l2sp_suite.config.schema import TrainConfig
+from l2sp_suite.pretrained import status as starts
+from l2sp_suite.pretrained.convert import published
+from l2sp_suite.pretrained.convert.published import ORIGINALS, PUBLISHED, convert_published
+from l2sp_suite.pretrained.load import save_weights
+from l2sp_suite.pretrained.status import StartState, provide, start_states
+from l2sp_suite.tasks.registry import outline
+from l2sp_suite.training.trainer import train
+from l2sp_suite.utils.errors import UserError
+from miniworld import build_world
+from miniworld.recipe import Recipe
 
 FILE = "weights/w.safetensors"
 
@@ -102,7 +102,7 @@ def test_a_truncated_file_is_noticed_without_a_checksum(data: Path) -> None:
 
 
 def sha256(path: Path) -> str:
-    from l2sp.approaches.weights import file_sha256
+    from l2sp_suite.pretrained.load import file_sha256
 
     return file_sha256(path)
 
@@ -119,8 +119,8 @@ def test_what_lacks_comes_with_the_way_to_get_it(tmp_path: Path) -> None:
 
 
 def test_every_file_that_paper_scale_names_is_published_somewhere() -> None:
-    from l2sp.approaches.registry import starts_of
-    from l2sp.plans import load_plan
+    from l2sp_suite.sweeps.plan import load_plan
+    from l2sp_suite.tasks.registry import starts_of
 
     files = set()
     for name in load_plan("table3").scales["paper"][0].experiments:

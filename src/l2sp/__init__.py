@@ -1,20 +1,8 @@
-"""L2-SP: fine-tuning with weight decay towards the starting point."""
+"""L2-SP: weight decay towards the pre-trained weights, for any torch training loop. Imports torch alone."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from l2sp.penalty import Partition, StartingPoint
 
-if TYPE_CHECKING:
-    from l2sp.starting_point import StartingPoint
-
-__version__ = "0.1.0"
-__all__ = ["StartingPoint"]
-
-
-def __getattr__(name: str) -> Any:
-    # Lazy, so that the report (files to files) never waits for torch.
-    if name == "StartingPoint":
-        from l2sp.starting_point import StartingPoint
-
-        return StartingPoint
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+__version__ = "0.2.0.dev0"
+__all__ = ["Partition", "StartingPoint", "__version__"]

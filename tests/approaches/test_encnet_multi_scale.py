@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from l2sp.approaches.encnet.multi_scale import Windows, scores
+from l2sp_suite.tasks.segmentation.multi_scale import Windows, scores
 
 BLACK = torch.tensor([-2.0, -1.5, -1.0])
 

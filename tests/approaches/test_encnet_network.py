@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from torch import nn
 from torch.nn import functional as F
 
-from l2sp.approaches.encnet.encoding import Encoding
-from l2sp.approaches.encnet.losses import pixel_loss, presence_loss
-from l2sp.approaches.encnet.network import EncModule, EncNet, build_network
-from l2sp.errors import UserError
-from l2sp.starting_point import StartingPoint
+from l2sp.penalty import StartingPoint
+from l2sp_suite.models.encnet import EncModule, EncNet, build_network
+from l2sp_suite.models.encoding import Encoding
+from l2sp_suite.tasks.segmentation.losses import pixel_loss, presence_loss
+from l2sp_suite.utils.errors import UserError
 
 
 def full_size(name: str) -> EncNet:
@@ -141,7 +141,7 @@ def test_encoding_initialisation_and_permutation() -> None:
 
 _MEMORY = """
 import resource, torch
-from l2sp.approaches.encnet.encoding import Encoding
+from l2sp_suite.models.encoding import Encoding
 torch.manual_seed(0)
 layer = Encoding(512, 32)
 layer(torch.randn(1, 512, 4, 4)).sum().backward()

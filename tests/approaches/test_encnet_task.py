@@ -13,16 +13,16 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch.nn import functional as F
 
-from l2sp.approaches.encnet.pictures import sample_pictures
-from l2sp.approaches.encnet.task import EncNetTask
-from l2sp.config import compose
-from l2sp.data.loader import steps_per_epoch
-from l2sp.data.miniature import ensure_world
-from l2sp.data.segmentation import IGNORED
-from l2sp.errors import UserError
-from l2sp.schema import TrainConfig
-from l2sp.training.fit import total_steps
-from l2sp.training.run import train
+from l2sp_suite.config.compose import compose
+from l2sp_suite.config.schema import TrainConfig
+from l2sp_suite.datasets.loader import steps_per_epoch
+from l2sp_suite.datasets.segmentation import IGNORED
+from l2sp_suite.tasks.segmentation.samples import sample_pictures
+from l2sp_suite.tasks.segmentation.task import EncNetTask
+from l2sp_suite.training.loop import total_steps
+from l2sp_suite.training.trainer import train
+from l2sp_suite.utils.errors import UserError
+from miniworld import ensure_world
 
 
 @pytest.fixture
@@ -108,7 +108,7 @@ def test_metrics_are_those_of_one_scale_and_of_all_with_flip(
         shown = (torch.where(labels == IGNORED, 0, labels) + int(windows.flip)) % 17
         return F.one_hot(shown, 17).permute(2, 0, 1)[None].double()
 
-    monkeypatch.setattr("l2sp.approaches.encnet.task.scores", scores)
+    monkeypatch.setattr("l2sp_suite.tasks.segmentation.task.scores", scores)
     metrics = task.evaluate("test").metrics
     assert metrics["pixAcc_single"] == 1 and metrics["pixAcc"] == 0
     assert metrics["mIoU_single"] > 0.5 and metrics["mIoU"] == 0  # a class that is nowhere counts 0

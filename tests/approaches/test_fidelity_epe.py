@@ -11,11 +11,11 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from l2sp.approaches.segflow.evaluation import evaluate_flow
-from l2sp.approaches.segflow.network import Output
-from l2sp.config import compose
-from l2sp.data.images import MomentCache
-from l2sp.data.video import Pairs
+from l2sp_suite.config.compose import compose
+from l2sp_suite.datasets.images import MomentCache
+from l2sp_suite.datasets.video import Pairs
+from l2sp_suite.models.segflow import Output
+from l2sp_suite.tasks.video.evaluation import evaluate_flow
 
 STILL = (9.6**2 + 5.4**2) ** 0.5
 

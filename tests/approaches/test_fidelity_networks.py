@@ -11,7 +11,7 @@ import torchvision
 from torch import Tensor, nn
 from torch._subclasses import FakeTensorMode
 
-from l2sp.approaches.encnet.network import build_network
+from l2sp_suite.models.encnet import build_network
 
 # Protocol 1.2 to 1.4 for 480x480: channels and side of what a layer gives.
 BACKBONE = {

@@ -7,8 +7,8 @@ import torch
 from torch import nn
 from torchvision.models.inception import Inception3
 
-from l2sp.approaches.dstl.inception import MIN_INPUT, WIDTHS, aux_fits, inception_v3, mixed_6e_size
-from l2sp.errors import UserError
+from l2sp_suite.models.inception_v3 import MIN_INPUT, WIDTHS, aux_fits, inception_v3, mixed_6e_size
+from l2sp_suite.utils.errors import UserError
 
 
 def count(net: nn.Module) -> int:

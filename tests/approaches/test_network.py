@@ -10,9 +10,9 @@ import torch
 from torch import nn
 from torchvision.models.inception import InceptionOutputs
 
-from l2sp.approaches.batch_norm import freeze_statistics
-from l2sp.approaches.dstl.network import build_network, head_prefixes, logits_of, zero_head
-from l2sp.errors import UserError
+from l2sp_suite.models.batch_norm import freeze_statistics
+from l2sp_suite.models.classifier import build_network, head_prefixes, logits_of, zero_head
+from l2sp_suite.utils.errors import UserError
 
 
 def test_inception_by_name():
@@ -132,6 +132,6 @@ def test_logits_of_both_kinds_of_output():
 
 
 def test_importing_the_module_does_not_import_timm():
-    code = "import sys, l2sp.approaches.dstl.network, l2sp.approaches.weights; print('timm' in sys.modules)"
+    code = "import sys, l2sp_suite.models.classifier, l2sp_suite.pretrained.load; print('timm' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

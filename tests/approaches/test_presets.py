@@ -10,15 +10,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from l2sp.approaches.dstl.config import DSTLConfig
-from l2sp.approaches.segflow.config import SegFlowConfig
-from l2sp.approaches.segflow.losses import mask_loss
-from l2sp.config import CONFIGS, ROOT, compose, fingerprint, identity
-from l2sp.describe import describe
-from l2sp.schema import TrainConfig
-from l2sp.training.fit import total_steps
-from l2sp.training.optim import build_optimizer
-from l2sp.training.schedule import lr_factor
+from l2sp_suite.config.compose import CONFIGS, ROOT, compose, fingerprint, identity
+from l2sp_suite.config.schema import TrainConfig
+from l2sp_suite.preflight.describe import describe
+from l2sp_suite.tasks.classification.config import DSTLConfig
+from l2sp_suite.tasks.video.config import SegFlowConfig
+from l2sp_suite.tasks.video.losses import mask_loss
+from l2sp_suite.training.loop import total_steps
+from l2sp_suite.training.optimizer import build_optimizer
+from l2sp_suite.training.schedule import lr_factor
 
 PRESETS = sorted(CONFIGS.glob("approach/*/preset/*.yaml"))
 EXPERIMENT = {"dstl": "dstl_cub200", "encnet": "encnet50_pcontext", "segflow": "segflow_davis"}

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from l2sp.approaches.registry import data_digest, outline
-from l2sp.approaches.release import official_size
-from l2sp.config import compose, override
-from l2sp.errors import UserError
-from l2sp.training.run import data_root
+from l2sp_suite.config.compose import compose, override
+from l2sp_suite.datasets.dataset import official_size
+from l2sp_suite.tasks.registry import data_digest, outline
+from l2sp_suite.training.trainer import data_root
+from l2sp_suite.utils.errors import UserError
 
 
 def write_list(path: Path, *lines: str) -> str:

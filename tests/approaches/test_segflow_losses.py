@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
-from l2sp.approaches.segflow.losses import flow_loss, mask_loss, mean_error, scale_losses
+from l2sp_suite.tasks.video.losses import flow_loss, mask_loss, mean_error, scale_losses
 
 IGNORED = 255
 SEEN = (48, 128)  # the size of frames that the flow branch saw, where the truth's is another

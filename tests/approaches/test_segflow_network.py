@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from l2sp.approaches import timm_nets
-from l2sp.approaches.segflow.flownet import STRIDE, FlowFeatures, FlowNetS, flow_size
-from l2sp.approaches.segflow.network import (
+from l2sp.penalty import StartingPoint
+from l2sp_suite.models import timm_models as timm_nets
+from l2sp_suite.models.flownets import STRIDE, FlowFeatures, FlowNetS, flow_size
+from l2sp_suite.models.segflow import (
     FCNHead,
     SegFlow,
     Wiring,
@@ -28,9 +29,8 @@ from l2sp.approaches.segflow.network import (
     check_cover,
     segmentation_branch,
 )
-from l2sp.approaches.weights import load_start
-from l2sp.errors import UserError
-from l2sp.starting_point import StartingPoint
+from l2sp_suite.pretrained.load import load_start
+from l2sp_suite.utils.errors import UserError
 
 NARROW = 1 / 32
 PLAIN = Wiring(

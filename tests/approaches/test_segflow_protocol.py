@@ -6,10 +6,10 @@ from typing import cast
 
 import pytest
 
-from l2sp.approaches.registry import starts_of
-from l2sp.approaches.segflow.config import SegFlowConfig
-from l2sp.config import compose
-from l2sp.errors import UserError
+from l2sp_suite.config.compose import compose
+from l2sp_suite.tasks.registry import starts_of
+from l2sp_suite.tasks.video.config import SegFlowConfig
+from l2sp_suite.utils.errors import UserError
 
 PAPER = ["experiment=segflow_davis", "scale=paper", "reg=l2"]
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from l2sp.approaches.segflow.turns import Turns
+from l2sp_suite.tasks.video.phases import Turns
 
 lengths = st.lists(st.integers(1, 7), min_size=1, max_size=5)
 

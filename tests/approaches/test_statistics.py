@@ -9,12 +9,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from l2sp.approaches.batch_norm import freeze_statistics
-from l2sp.approaches.registry import build_approach
-from l2sp.approaches.weights import Start, apply_start, save_weights
-from l2sp.data.miniature import ensure_world
-from l2sp.errors import UserError
-from l2sp.training.optim import build_optimizer
+from l2sp_suite.models.batch_norm import freeze_statistics
+from l2sp_suite.pretrained.load import Start, apply_start, save_weights
+from l2sp_suite.tasks.registry import build_approach
+from l2sp_suite.training.optimizer import build_optimizer
+from l2sp_suite.utils.errors import UserError
+from miniworld import ensure_world
 
 STATISTICS = {"running_mean": 0, "running_var": 1, "num_batches_tracked": 0}
 """With the values of a new network."""

@@ -10,9 +10,10 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from l2sp.approaches.dstl.inception import inception_v3
-from l2sp.approaches.dstl.network import build_network, head_prefixes
-from l2sp.approaches.weights import (
+from l2sp_suite.config.limits import SOURCES
+from l2sp_suite.models.classifier import build_network, head_prefixes
+from l2sp_suite.models.inception_v3 import inception_v3
+from l2sp_suite.pretrained.load import (
     Start,
     apply_start,
     file_sha256,
@@ -20,8 +21,7 @@ from l2sp.approaches.weights import (
     save_weights,
     tensors_sha256,
 )
-from l2sp.errors import UserError
-from l2sp.limits import SOURCES
+from l2sp_suite.utils.errors import UserError
 
 
 def small_net(width: int = 4, classes: int = 3) -> nn.Module:
@@ -367,7 +367,7 @@ def test_what_the_hub_cached_is_read_without_the_hub(monkeypatch, tmp_path):
     source = build_network("resnet18", 1000, 1.0, 0.0, False, 64)
     path = tmp_path / "model.safetensors"
     save_weights(path, source.state_dict())
-    monkeypatch.setattr("l2sp.approaches.weights.try_to_load_from_cache", lambda repository, file: str(path))
+    monkeypatch.setattr("l2sp_suite.pretrained.load.try_to_load_from_cache", lambda repository, file: str(path))
     monkeypatch.setattr("socket.socket", None)
     net = build_network("resnet18.tv_in1k", 4, 1.0, 0.0, False, 64)
     start = load_start("timm", net, None, tensors_sha256(source.state_dict()), ())
@@ -378,7 +378,7 @@ def test_a_damaged_file_of_the_hub_s_cache_is_named(monkeypatch, tmp_path):
     path = tmp_path / "model.safetensors"
     save_weights(path, {"a": torch.ones(3)})
     path.write_bytes(path.read_bytes()[:-4])
-    monkeypatch.setattr("l2sp.approaches.weights.try_to_load_from_cache", lambda repository, file: str(path))
+    monkeypatch.setattr("l2sp_suite.pretrained.load.try_to_load_from_cache", lambda repository, file: str(path))
     net = build_network("resnet18.tv_in1k", 4, 1.0, 0.0, False, 64)
     message = refused("timm", net, None, None, ())
     assert message.startswith(f"{path.resolve()}: damaged (") and "delete it, and it is fetched again" in message

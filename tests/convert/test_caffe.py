@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from l2sp.convert.caffe import read_caffemodel
-from l2sp.errors import UserError
+from l2sp_suite.pretrained.convert.caffe import read_caffemodel
+from l2sp_suite.utils.errors import UserError
 
 ARRAYS = arrays(np.float32, array_shapes(min_dims=1, max_dims=4, max_side=4), elements=st.floats(-9, 9, width=32))
 NETS = st.dictionaries(st.text("abz_/ü", min_size=1, max_size=6), st.lists(ARRAYS, min_size=1, max_size=3), min_size=1)

@@ -15,11 +15,11 @@ from safetensors import safe_open
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from l2sp.approaches.segflow.flownet import FlowNetS
-from l2sp.approaches.segflow.network import segmentation_branch
-from l2sp.approaches.weights import apply_start, file_sha256, load_branch
-from l2sp.convert.nets import CONVERTERS, convert
-from l2sp.errors import UserError
+from l2sp_suite.models.flownets import FlowNetS
+from l2sp_suite.models.segflow import segmentation_branch
+from l2sp_suite.pretrained.convert.nets import CONVERTERS, convert
+from l2sp_suite.pretrained.load import apply_start, file_sha256, load_branch
+from l2sp_suite.utils.errors import UserError
 
 WIDTH = 1 / 32
 SCRIPT = Path(__file__).parents[2] / "scripts" / "prepare_weights.py"

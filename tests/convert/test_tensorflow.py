@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from tensorflow_files import write_checkpoint
 
-from l2sp.approaches.dstl.inception import inception_v3
-from l2sp.approaches.dstl.network import head_prefixes
-from l2sp.approaches.weights import load_start
-from l2sp.convert.inception import trunk
-from l2sp.convert.nets import convert
-from l2sp.convert.tensorflow import open_checkpoint
-from l2sp.errors import UserError
+from l2sp_suite.models.classifier import head_prefixes
+from l2sp_suite.models.inception_v3 import inception_v3
+from l2sp_suite.pretrained.convert.inception import trunk
+from l2sp_suite.pretrained.convert.nets import convert
+from l2sp_suite.pretrained.convert.tensorflow import open_checkpoint
+from l2sp_suite.pretrained.load import load_start
+from l2sp_suite.utils.errors import UserError
 
 NAMES = st.text("abé/_", min_size=1, max_size=9)
 NETS = st.dictionaries(

@@ -9,9 +9,9 @@ import tiny_sets
 from hypothesis import given
 from hypothesis import strategies as st
 
-from l2sp.data.class_lists import keep_classes, list_digest, read_classes
-from l2sp.data.classification import read
-from l2sp.errors import UserError
+from l2sp_suite.datasets.class_lists import keep_classes, list_digest, read_classes
+from l2sp_suite.datasets.classification import read
+from l2sp_suite.utils.errors import UserError
 
 
 def test_kept_classes_keep_their_images_under_dense_labels(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ import tiny_sets
 import torch
 from torchvision import datasets
 
-from l2sp.data.classification import (
+from l2sp_suite.datasets.classification import (
     READERS,
     Classification,
     Split,
@@ -29,7 +29,7 @@ from l2sp.data.classification import (
     load_image,
     read,
 )
-from l2sp.errors import UserError
+from l2sp_suite.utils.errors import UserError
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 

@@ -11,9 +11,9 @@ import tiny_sets
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from l2sp.data.classification import READERS, Split, hold_out, read
-from l2sp.data.release import whole_number
-from l2sp.errors import UserError
+from l2sp_suite.datasets.classification import READERS, Split, hold_out, read
+from l2sp_suite.datasets.layout import whole_number
+from l2sp_suite.utils.errors import UserError
 
 names = st.text(st.characters(codec="ascii", categories=("L", "N")), min_size=1, max_size=6)
 rows = st.dictionaries(names, st.tuples(st.integers(0, 4), st.booleans()), min_size=2, max_size=12).filter(

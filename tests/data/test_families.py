@@ -7,7 +7,7 @@ from collections import Counter
 import pytest
 from timm.data import ImageNetInfo
 
-from l2sp.data.families import family_of, label_of
+from l2sp_suite.datasets.superclasses import family_of, label_of
 
 
 def test_imagenets_families_have_their_known_sizes() -> None:

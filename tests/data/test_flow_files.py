@@ -23,8 +23,8 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image
 from torch import Tensor
 
-from l2sp.data.flow_files import LONGEST_SIDE, encode_flo, encode_kitti, encode_pfm, load_flow
-from l2sp.errors import UserError
+from l2sp_suite.datasets.flow_files import LONGEST_SIDE, encode_flo, encode_kitti, encode_pfm, load_flow
+from l2sp_suite.utils.errors import UserError
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 ENCODERS = {".flo": encode_flo, ".pfm": encode_pfm, ".png": encode_kitti}

@@ -15,11 +15,11 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFilter
 from torch import Tensor
 
-from l2sp.data.images import Pair, resize_map
-from l2sp.data.joint import ScaledCrop
-from l2sp.data.segmentation import IGNORED
-from l2sp.data.transforms import seeded
-from l2sp.errors import UserError
+from l2sp_suite.datasets.images import Pair, resize_map
+from l2sp_suite.datasets.segmentation import IGNORED
+from l2sp_suite.datasets.segmentation_transforms import ScaledCrop
+from l2sp_suite.datasets.transforms import seeded
+from l2sp_suite.utils.errors import UserError
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 ZERO, ONE = (0.0, 0.0, 0.0), (1 / 255, 1 / 255, 1 / 255)  # normalisation that gives back 0 .. 255
@@ -46,7 +46,9 @@ def blocks(size: int, cell: int) -> Pair:
 
 def draws(*values: float) -> object:
     """Makes the six draws (flip, size, top, left, blur, radius) what they are said to be."""
-    return mock.patch("l2sp.data.joint.torch.rand", return_value=torch.tensor(values, dtype=torch.float64))
+    return mock.patch(
+        "l2sp_suite.datasets.segmentation_transforms.torch.rand", return_value=torch.tensor(values, dtype=torch.float64)
+    )
 
 
 # Alignment

@@ -16,10 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from l2sp.data.images import ImageCache, MapCache, Pair, load_image
-from l2sp.data.joint import ScaledCrop
-from l2sp.data.labelled import Split
-from l2sp.data.loader import (
+from l2sp_suite.datasets.images import ImageCache, MapCache, Pair, load_image
+from l2sp_suite.datasets.loader import (
     Batch,
     CachedImages,
     CachedItems,
@@ -31,10 +29,12 @@ from l2sp.data.loader import (
     steps_per_epoch,
     train_batches,
 )
-from l2sp.data.segmentation import IGNORED, Segmentation
-from l2sp.data.segmentation import read as read_maps
-from l2sp.data.transforms import eval_transform, train_transform
-from l2sp.errors import UserError
+from l2sp_suite.datasets.records import Split
+from l2sp_suite.datasets.segmentation import IGNORED, Segmentation
+from l2sp_suite.datasets.segmentation import read as read_maps
+from l2sp_suite.datasets.segmentation_transforms import ScaledCrop
+from l2sp_suite.datasets.transforms import eval_transform, train_transform
+from l2sp_suite.utils.errors import UserError
 
 HALF = (0.5, 0.5, 0.5)
 TRAIN = train_transform(8, (0.05, 1), (0.75, 1.33), 0.5, 32 / 255, 0.5, HALF, HALF)

@@ -13,16 +13,17 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from l2sp.data.flow_files import load_flow
-from l2sp.data.images import load_image
-from l2sp.data.miniature import PARTS, ClipRecipe, build_world, check_world, clips, films
-from l2sp.data.miniature.clips import Take, film_of, plan, render
-from l2sp.data.miniature.geometry import Array
-from l2sp.data.miniature.motion import Film
-from l2sp.data.miniature.paint import stream
-from l2sp.data.video import VIDEO_READERS, Video, read
-from l2sp.data.video_names import DRIVING_TEST, DRIVING_TRAIN, MONKAA_TEST, MONKAA_TRAIN
-from l2sp.errors import UserError
+from l2sp_suite.datasets.flow_files import load_flow
+from l2sp_suite.datasets.images import load_image
+from l2sp_suite.datasets.video import VIDEO_READERS, Video, read
+from l2sp_suite.datasets.video_names import DRIVING_TEST, DRIVING_TRAIN, MONKAA_TEST, MONKAA_TRAIN
+from l2sp_suite.utils.errors import UserError
+from miniworld import PARTS, ClipRecipe, build_world, check_world, clips
+from miniworld import sequences as films
+from miniworld.clips import Take, film_of, plan, render
+from miniworld.geometry import Array
+from miniworld.motion import Film
+from miniworld.paint import stream
 
 TINY, RECIPE = dataclasses.replace(ClipRecipe.tiny(), shots=1), ClipRecipe()  # in the first, a scene is a film
 FOLDERS = {

@@ -11,14 +11,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from l2sp.data.miniature import Recipe
-from l2sp.data.miniature.catalogue import Sample, draw_sample, traits_of
-from l2sp.data.miniature.geometry import Array, Pose, whole
-from l2sp.data.miniature.paint import PATTERNS, Texture, stream
-from l2sp.data.miniature.photograph import photograph
-from l2sp.data.miniature.scene import Placed, compose
-from l2sp.data.miniature.species import FAMILIES, Individual
-from l2sp.data.miniature.traits import class_traits, individual, trait_distance
+from miniworld import Recipe
+from miniworld.categories import FAMILIES, Individual
+from miniworld.geometry import Array, Pose, whole
+from miniworld.paint import PATTERNS, Texture, stream
+from miniworld.render import photograph
+from miniworld.samples import Sample, draw_sample, traits_of
+from miniworld.scene import Placed, compose
+from miniworld.traits import class_traits, individual, trait_distance
 
 LIGHT = (0.0, -0.5, math.sqrt(0.75))
 few = settings(max_examples=25, deadline=None)

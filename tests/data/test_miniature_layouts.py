@@ -10,7 +10,7 @@ import pytest
 import scipy.io
 from PIL import Image
 
-from l2sp.data.miniature import Recipe, build_world
+from miniworld import Recipe, build_world
 
 RECIPE = Recipe.tiny()
 

@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter, minimum_filter
 
-from l2sp.data.miniature import films
-from l2sp.data.miniature.clips import ClipRecipe, Take, film_of, plan
-from l2sp.data.miniature.geometry import Array, Pose, Reach, whole
-from l2sp.data.miniature.motion import Film, Frame, Ground, Mover, drift, zoom_about
-from l2sp.data.miniature.paint import Layer, stream
-from l2sp.data.moving import warp
+from l2sp_suite.datasets.video_transforms import warp
+from miniworld import sequences as films
+from miniworld.clips import ClipRecipe, Take, film_of, plan
+from miniworld.geometry import Array, Pose, Reach, whole
+from miniworld.motion import Film, Frame, Ground, Mover, drift, zoom_about
+from miniworld.paint import Layer, stream
 
 LIGHT = (0.0, 0.0, 1.0)
 HEIGHT, WIDTH, FRAMES = 96, 160, 4

@@ -19,25 +19,17 @@ from PIL import Image
 from scipy.ndimage import maximum_filter
 from torchvision.utils import flow_to_image
 
-from l2sp import limits
-from l2sp.config import CONFIGS, compose
-from l2sp.data.miniature import (
-    PARTS,
-    ClipRecipe,
-    build_world,
-    check_world,
-    contact_sheet,
-    ensure_world,
-    named_recipe,
-    parts,
-)
-from l2sp.data.miniature.clip_sheet import clip_blocks
-from l2sp.data.miniature.clips import Take, film_of
-from l2sp.data.miniature.parts import Part
-from l2sp.data.miniature.sheet import STRIPS
-from l2sp.data.video_names import MONKAA_TRAIN
-from l2sp.errors import UserError
-from l2sp.runs import run_of
+from l2sp_suite.config import limits
+from l2sp_suite.config.compose import CONFIGS, compose
+from l2sp_suite.datasets.video_names import MONKAA_TRAIN
+from l2sp_suite.runs import run_of
+from l2sp_suite.utils.errors import UserError
+from miniworld import PARTS, ClipRecipe, build_world, check_world, contact_sheet, ensure_world, named_recipe
+from miniworld import generators as parts
+from miniworld.clip_sheet import clip_blocks
+from miniworld.clips import Take, film_of
+from miniworld.contact_sheet import STRIPS
+from miniworld.generators import Part
 
 
 @dataclass(frozen=True)
@@ -70,7 +62,7 @@ def _annotate(recipe: _Pairs, root: Path, paths: Mapping[int, str], notes: Mappi
 def test_a_part_with_several_files_a_job_fits_in(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     part = Part({"default": _Pairs}, _plan, _render, _annotate, chunk=1)
     for module in ("parts", "world"):
-        monkeypatch.setattr(f"l2sp.data.miniature.{module}.PARTS", {**PARTS, "pairs": part})
+        monkeypatch.setattr(f"miniworld.{module}.PARTS", {**PARTS, "pairs": part})
     root = ensure_world(tmp_path, "default", "pairs")
     assert root == tmp_path / "world" / _Pairs().digest()
     assert (root / "index.txt").read_text() == "0 1 4"
@@ -195,5 +187,5 @@ def test_sheet_holds_every_picture_of_the_clips(worlds: Mapping[str, Path], tmp_
 
 
 def test_miniature_loads_no_torch_before_it_shows_clips() -> None:
-    code = "import sys, l2sp.data.miniature.sheet; assert 'torch' not in sys.modules"
+    code = "import sys, miniworld.contact_sheet; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -14,17 +14,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from l2sp.data.miniature import PARTS, SceneRecipe, build_world, check_world, scenes, views
-from l2sp.data.miniature.canvas import Canvas, blend, near, noise
-from l2sp.data.miniature.context import CLASSES, FAMILY_CLASS, LABELS
-from l2sp.data.miniature.geometry import Array
-from l2sp.data.miniature.paint import stream
-from l2sp.data.miniature.scenery import LAYOUTS, Spot
-from l2sp.data.miniature.scenes import FOLDER, Shot, draw_scene
-from l2sp.data.miniature.species import FAMILIES
-from l2sp.data.palette import palette
-from l2sp.data.segmentation import PASCAL_CLASSES as CONTEXT
-from l2sp.errors import UserError
+from l2sp_suite.datasets.palette import palette
+from l2sp_suite.datasets.segmentation import PASCAL_CLASSES as CONTEXT
+from l2sp_suite.utils.errors import UserError
+from miniworld import PARTS, SceneRecipe, build_world, check_world, scenes, views
+from miniworld.canvas import Canvas, blend, near, noise
+from miniworld.categories import FAMILIES
+from miniworld.context import CLASSES, FAMILY_CLASS, LABELS
+from miniworld.geometry import Array
+from miniworld.paint import stream
+from miniworld.scenery import LAYOUTS, Spot
+from miniworld.scenes import FOLDER, Shot, draw_scene
 
 RECIPE = SceneRecipe()
 LIGHT = (0.0, -0.5, 0.75**0.5)
@@ -245,7 +245,7 @@ def test_all_classes_are_in_both_parts_of_the_tiny_world(tiny: Path) -> None:
 
 def test_same_bytes_for_any_number_of_workers_and_in_any_process(tiny: Path, tmp_path: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from l2sp.data.miniature import SceneRecipe, build_world; "
+        "import sys; from pathlib import Path; from miniworld import SceneRecipe, build_world; "
         "build_world(Path(sys.argv[1]), SceneRecipe.tiny(), workers=int(sys.argv[2]))"
     )
     for workers in ("1", "2"):

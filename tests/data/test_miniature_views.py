@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from l2sp.data.classification import read_image_folder
-from l2sp.data.miniature import SceneRecipe, ViewRecipe, build_world, views
-from l2sp.data.miniature.context import CLASSES, LABELS
-from l2sp.data.miniature.paint import stream
-from l2sp.data.miniature.scenes import Shot, draw_scene
-from l2sp.data.release import Release
-from l2sp.errors import UserError
+from l2sp_suite.datasets.classification import read_image_folder
+from l2sp_suite.datasets.layout import Release
+from l2sp_suite.utils.errors import UserError
+from miniworld import SceneRecipe, ViewRecipe, build_world, views
+from miniworld.context import CLASSES, LABELS
+from miniworld.paint import stream
+from miniworld.scenes import Shot, draw_scene
 
 TINY = ViewRecipe.tiny()
 

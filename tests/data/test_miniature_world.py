@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from l2sp.data.miniature import Recipe, build_world, check_world, objects, world
-from l2sp.errors import UserError
+from l2sp_suite.utils.errors import UserError
+from miniworld import Recipe, build_world, check_world, objects, world
 
 
 def _files(root: Path) -> dict[str, str]:
@@ -129,7 +129,7 @@ def test_interrupted_build_leaves_nothing(tmp_path: Path, monkeypatch: pytest.Mo
 def test_two_builders_at_once(tmp_path: Path) -> None:
     root = tmp_path / "shared"
     code = (
-        "import sys; from pathlib import Path; from l2sp.data.miniature import Recipe, build_world; "
+        "import sys; from pathlib import Path; from miniworld import Recipe, build_world; "
         "build_world(Path(sys.argv[1]), Recipe.tiny(), workers=1)"
     )
     running = [subprocess.Popen([sys.executable, "-c", code, str(root)]) for _ in range(2)]

@@ -17,10 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from l2sp.data.moving import Moment, MovingTransform, resize_flow, resize_frames, warp
-from l2sp.data.segmentation import IGNORED
-from l2sp.data.transforms import seeded
-from l2sp.errors import UserError
+from l2sp_suite.datasets.segmentation import IGNORED
+from l2sp_suite.datasets.transforms import seeded
+from l2sp_suite.datasets.video_transforms import Moment, MovingTransform, resize_flow, resize_frames, warp
+from l2sp_suite.utils.errors import UserError
 
 HEIGHT, WIDTH = 48, 64
 ALL = {"scale": 0.3, "shift": 0.1, "rotation": 40.0, "flip": 0.5}
@@ -56,7 +56,7 @@ def constant(u: float, v: float, height: int = HEIGHT, width: int = WIDTH) -> Te
 def draws(*, zoom: float = 0.5, angle: float = 0.5, x: float = 0.5, y: float = 0.5, flip: float = 0.99) -> object:
     """Makes the five draws what they are said to be; 0.5 is the middle of a range."""
     values = torch.tensor([zoom, angle, x, y, flip], dtype=torch.float64)
-    return mock.patch("l2sp.data.moving.torch.rand", return_value=values)
+    return mock.patch("l2sp_suite.datasets.video_transforms.torch.rand", return_value=values)
 
 
 def same(a: Moment, b: Moment) -> bool:
@@ -68,7 +68,7 @@ def same(a: Moment, b: Moment) -> bool:
 
 @pytest.mark.parametrize("truth", [mask(), field()])
 def test_nothing_random_and_same_size_gives_back_the_input(truth: Tensor) -> None:
-    with mock.patch("l2sp.data.moving.grid_sample", side_effect=AssertionError("not cheap")):
+    with mock.patch("l2sp_suite.datasets.video_transforms.grid_sample", side_effect=AssertionError("not cheap")):
         frames, found = plain()((noise(), truth))
     assert frames.dtype == torch.float32 and torch.equal(frames, noise() / 255)
     assert found.dtype == truth.dtype and torch.equal(found, truth)

@@ -9,10 +9,10 @@ import tiny_sets
 from hypothesis import given
 from hypothesis import strategies as st
 
-from l2sp.config import ROOT, override
-from l2sp.data.classification import READERS, digest, read
-from l2sp.data.labelled import Classification, Split
-from l2sp.plans import expand, load_plan
+from l2sp_suite.config.compose import ROOT, override
+from l2sp_suite.datasets.classification import READERS, digest, read
+from l2sp_suite.datasets.records import Classification, Split
+from l2sp_suite.sweeps.plan import expand, load_plan
 
 
 @pytest.mark.parametrize("name", READERS)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from l2sp.data.classification import load_image, read
-from l2sp.data.miniature import Recipe, build_world
-from l2sp.data.miniature.layouts import FOLDERS
+from l2sp_suite.datasets.classification import load_image, read
+from miniworld import Recipe, build_world
+from miniworld.layouts import FOLDERS
 
 
 @pytest.fixture(scope="module")

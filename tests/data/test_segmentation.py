@@ -18,9 +18,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from l2sp.data.images import MapCache, load_image, load_indices
-from l2sp.data.labelled import check_counts, digest
-from l2sp.data.segmentation import (
+from l2sp_suite.datasets.images import MapCache, load_image, load_indices
+from l2sp_suite.datasets.records import check_counts, digest
+from l2sp_suite.datasets.segmentation import (
     CAMVID_CLASSES,
     IGNORED,
     PASCAL_CLASSES,
@@ -31,7 +31,7 @@ from l2sp.data.segmentation import (
     hold_out,
     read,
 )
-from l2sp.errors import UserError
+from l2sp_suite.utils.errors import UserError
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 LAYOUTS = list(tiny_maps.READER)

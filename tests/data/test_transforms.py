@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 from torchvision.transforms import v2
 
-from l2sp.data.transforms import (
+from l2sp_suite.datasets.transforms import (
     AddBrightness,
     DistortedCrop,
     Normalize,
@@ -24,7 +24,7 @@ from l2sp.data.transforms import (
     seeded,
     train_transform,
 )
-from l2sp.errors import UserError
+from l2sp_suite.utils.errors import UserError
 
 MEAN, STD = (0.4, 0.5, 0.6), (0.2, 0.25, 0.5)
 HALF = (0.5, 0.5, 0.5)

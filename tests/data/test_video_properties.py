@@ -11,8 +11,8 @@ import tiny_videos
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from l2sp.data.video import Pairs, Video, hold_out, read
-from l2sp.errors import UserError
+from l2sp_suite.datasets.video import Pairs, Video, hold_out, read
+from l2sp_suite.utils.errors import UserError
 
 names = st.text("abcxyz0189-_", min_size=1, max_size=6)
 clips = st.dictionaries(names, st.sets(st.integers(0, 99_999), min_size=1, max_size=5), min_size=2, max_size=6)

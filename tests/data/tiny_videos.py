@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from l2sp.data.flow_files import encode_flo, encode_pfm
+from l2sp_suite.datasets.flow_files import encode_flo, encode_pfm
 
 HEIGHT, WIDTH = 10, 12  # of tiny_sets.image
 READERS = ("davis2016", "monkaa_clean", "monkaa_final", "driving_clean", "driving_final", "flying_chairs")

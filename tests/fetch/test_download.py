@@ -13,9 +13,9 @@ import pytest
 import requests
 from web import HASTY, Page, Web
 
-from l2sp.errors import UserError
-from l2sp.fetch.disk import in_words
-from l2sp.fetch.download import Unreachable, download
+from l2sp_suite.download.disk import in_words
+from l2sp_suite.download.download import Unreachable, download
+from l2sp_suite.utils.errors import UserError
 
 CONTENT = bytes(range(256)) * 40
 SILENT = "http://127.0.0.1:1"  # nobody listens there

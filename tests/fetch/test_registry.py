@@ -10,14 +10,14 @@ import pytest
 import tiny_releases
 import yaml
 
-from l2sp.approaches.registry import sets_of
-from l2sp.config import CONFIGS, ROOT, compose
-from l2sp.errors import UserError
-from l2sp.fetch.registry import OFFICIAL, Archive, named
-from l2sp.fetch.sets import state_of
-from l2sp.fetch.state import Status, inspect, load
-from l2sp.fetch.unpack import safe_name
-from l2sp.plans import sources_of
+from l2sp_suite.config.compose import CONFIGS, ROOT, compose
+from l2sp_suite.download.registry import OFFICIAL, Archive, named
+from l2sp_suite.download.sets import state_of
+from l2sp_suite.download.state import Status, inspect, load
+from l2sp_suite.download.unpack import safe_name
+from l2sp_suite.sweeps.plan import sources_of
+from l2sp_suite.tasks.registry import sets_of
+from l2sp_suite.utils.errors import UserError
 
 ARCHIVES = [(entry.name, archive) for entry in OFFICIAL.values() for archive in entry.archives]
 REAL = ROOT.parent / "shared" / "data"

@@ -13,14 +13,14 @@ import tiny_releases
 from tiny_releases import WISHES, Release, asked, files
 from web import Web
 
-from l2sp.errors import UserError
-from l2sp.fetch import sets
-from l2sp.fetch.command import prepare, verify
-from l2sp.fetch.disk import claimed
-from l2sp.fetch.download import Unreachable
-from l2sp.fetch.registry import OFFICIAL
-from l2sp.fetch.sets import fetch, lacking, state_of
-from l2sp.fetch.state import Status
+from l2sp_suite.download import sets
+from l2sp_suite.download.command import prepare, verify
+from l2sp_suite.download.disk import claimed
+from l2sp_suite.download.download import Unreachable
+from l2sp_suite.download.registry import OFFICIAL
+from l2sp_suite.download.sets import fetch, lacking, state_of
+from l2sp_suite.download.state import Status
+from l2sp_suite.utils.errors import UserError
 
 LINKED = [name for name, entry in OFFICIAL.items() if entry.archives and all(a.mirrors for a in entry.archives)]
 SILENT = "http://127.0.0.1:1/x"  # nobody listens there
@@ -265,7 +265,7 @@ def test_no_network_is_one_line_for_all_sets(
 ) -> None:
     entries = tiny.publish("cub200", "davis")
     silent = {e.name: replace(e, archives=(replace(e.archives[0], mirrors=(SILENT,)),)) for e in entries}
-    for name in ("l2sp.fetch.registry.OFFICIAL", "l2sp.fetch.command.OFFICIAL"):
+    for name in ("l2sp_suite.download.registry.OFFICIAL", "l2sp_suite.download.command.OFFICIAL"):
         monkeypatch.setattr(name, silent)
     with pytest.raises(UserError) as caught:
         prepare(["all"], tiny.root, WISHES)

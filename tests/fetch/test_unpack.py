@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from l2sp.errors import UserError
-from l2sp.fetch.unpack import BadArchive, safe_name, unpack
+from l2sp_suite.download.unpack import BadArchive, safe_name, unpack
+from l2sp_suite.utils.errors import UserError
 
 FILES = {"set/a.txt": b"a", "set/deep/b.txt": b"b" * 5000}
 TARS = {"x.tar": "w", "x.tgz": "w:gz", "x.tar.gz": "w:gz", "x.tar.bz2": "w:bz2", "x.tar.xz": "w:xz"}

@@ -19,10 +19,10 @@ import tiny_videos
 import yaml
 from web import HASTY, Page, Web
 
-from l2sp.config import CONFIGS
-from l2sp.fetch import command, registry, state
-from l2sp.fetch.registry import OFFICIAL, Archive, OfficialSet
-from l2sp.fetch.sets import Wishes
+from l2sp_suite.config.compose import CONFIGS
+from l2sp_suite.download import command, registry, state
+from l2sp_suite.download.registry import OFFICIAL, Archive, OfficialSet
+from l2sp_suite.download.sets import Wishes
 
 WISHES = Wishes(keep=False, patience=HASTY)
 MODES = {".tar": "w", ".tgz": "w:gz", ".tar.gz": "w:gz", ".tar.bz2": "w:bz2"}

@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from l2sp.fetch.download import Patience
-from l2sp.fetch.registry import Archive
+from l2sp_suite.download.download import Patience
+from l2sp_suite.download.registry import Archive
 
 HASTY = Patience(timeout=10, tries=3, pause=0)
 

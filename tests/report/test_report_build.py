@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from report_trees import PAPER, clone_of, write_run, write_tree
 
-from l2sp.errors import UserError
-from l2sp.files import write_atomically
-from l2sp.report import build_report, print_tables, scales_with_results
+from l2sp_suite.report import build_report, print_tables, scales_with_results
+from l2sp_suite.utils.errors import UserError
+from l2sp_suite.utils.files import write_atomically
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "report.py"
 STUDIES = ("alpha", "flow", "learning_rate", "provenance", "regime", "selection", "sweeps")
@@ -182,7 +182,7 @@ def test_command_line(tree: Path, tmp_path: Path) -> None:
 def test_neither_torch_nor_matplotlib_is_imported_for_tables(tree: Path) -> None:
     call = f"build_report(Path({str(tree)!r}), 'mini', Path({str(PAPER)!r})"
     code = (
-        "import sys; from pathlib import Path; from l2sp.report import build_report;"
+        "import sys; from pathlib import Path; from l2sp_suite.report import build_report;"
         f"{call}, figures=False); heavy = 'torch', 'matplotlib', 'scipy.stats';"
         f"print([m for m in heavy if m in sys.modules]); {call}); print('torch' in sys.modules)"
     )

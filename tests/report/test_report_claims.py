@@ -14,13 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from report_trees import PAPER, write_run
 
-from l2sp.config import compose
-from l2sp.report import build_report
-from l2sp.report.collect import read_runs
-from l2sp.report.paper import read_paper
-from l2sp.report.statistics import interval, sign_test
-from l2sp.report.sweeps import sweeps, sweeps_table
-from l2sp.report.theory import checks, table7
+from l2sp_suite.config.compose import compose
+from l2sp_suite.report import build_report
+from l2sp_suite.report.collect import read_runs
+from l2sp_suite.report.paper import read_paper
+from l2sp_suite.report.statistics import interval, sign_test
+from l2sp_suite.report.sweeps import sweeps, sweeps_table
+from l2sp_suite.report.theory import checks, table7
 
 # Statistics
 

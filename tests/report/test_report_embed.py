@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from l2sp.errors import UserError
-from l2sp.report.embed import embed_tables, embedded
+from l2sp_suite.report.embed import embed_tables, embedded
+from l2sp_suite.utils.errors import UserError
 
 README = Path(__file__).parents[2] / "README.md"
 

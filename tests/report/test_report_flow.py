@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 from report_trees import FLOW_SETS, PAPER, write_run
 
-from l2sp.report import build_report, captions, embed_tables
-from l2sp.report.collect import read_runs
-from l2sp.report.paper import PX, read_paper
-from l2sp.report.rows import Row
-from l2sp.report.settings import settings_table
-from l2sp.report.studies import flow
-from l2sp.report.table import Table
-from l2sp.report.tables import pairs, table3
-from l2sp.report.text import DASH
+from l2sp_suite.report import build_report, captions, embed_tables
+from l2sp_suite.report.collect import read_runs
+from l2sp_suite.report.paper import PX, read_paper
+from l2sp_suite.report.rows import Row
+from l2sp_suite.report.settings import settings_table
+from l2sp_suite.report.studies import flow
+from l2sp_suite.report.table import Table
+from l2sp_suite.report.tables import pairs, table3
+from l2sp_suite.report.text import DASH
 
 SET = "segflow_driving_clean"
 

@@ -13,12 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from report_trees import PAPER, clone_of, write_run
 
-from l2sp.errors import UserError
-from l2sp.report import build_report
-from l2sp.report.collect import read_runs
-from l2sp.report.logs import FILES, DataSize, Layer, Logs, Point, Provenance, read_logs
-from l2sp.report.records import columns, format_records, parse_records
-from l2sp.report.store import gather
+from l2sp_suite.report import build_report
+from l2sp_suite.report.collect import read_runs
+from l2sp_suite.report.logs import FILES, DataSize, Layer, Logs, Point, Provenance, read_logs
+from l2sp_suite.report.records import columns, format_records, parse_records
+from l2sp_suite.report.store import gather
+from l2sp_suite.utils.errors import UserError
 
 NUMBERS = st.floats(-1e300, 1e300) | st.just(math.nan)
 NAMES = st.text("abz_09,'\"\n", min_size=1, max_size=8)

@@ -12,9 +12,9 @@ import pytest
 from report_trees import PAPER, write_run
 from test_report_pictures import FLOW, MASKS, write_samples
 
-from l2sp.report import build_report
-from l2sp.report.deviations import read_deviations
-from l2sp.report.page import DEVIATIONS, _sort_key
+from l2sp_suite.report import build_report
+from l2sp_suite.report.deviations import read_deviations
+from l2sp_suite.report.page import DEVIATIONS, _sort_key
 
 GOLDEN = Path(__file__).parent / "golden" / "report.html"
 TABLES = 19  # of the tree: seven of the paper, seven of studies and five of deviations
@@ -51,7 +51,7 @@ def test_golden_page(tree: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     document = tmp_path / "deviations.md"
     table = "| what | why | key |\n|---|---|---|\n| **a** | b | `c` |\n"
     document.write_text(f"## Drawn\n<!-- for: mini dstl -->\n{table}")
-    monkeypatch.setattr("l2sp.report.page.DEVIATIONS", document)
+    monkeypatch.setattr("l2sp_suite.report.page.DEVIATIONS", document)
     text = re.sub(r"(data:image/\w+;base64,)[\w+/=]+", r"\1", page_of(tree))
     text = re.sub(r"<(style|script)>.*?</\1>", r"<\1></\1>", text, flags=re.DOTALL)
     if os.environ.get("UPDATE_GOLDEN"):

@@ -12,12 +12,12 @@ from matplotlib.figure import Figure
 from PIL import Image
 from report_trees import PAPER, write_run
 
-from l2sp.report import build_report
-from l2sp.report.animation import animation
-from l2sp.report.collect import read_runs
-from l2sp.report.figures import predictions
-from l2sp.report.paper import read_paper
-from l2sp.report.samples import CLIP, SampleSheet, sample_sheets
+from l2sp_suite.report import build_report
+from l2sp_suite.report.animation import animation
+from l2sp_suite.report.collect import read_runs
+from l2sp_suite.report.figures import predictions
+from l2sp_suite.report.paper import read_paper
+from l2sp_suite.report.samples import CLIP, SampleSheet, sample_sheets
 
 FLOW, MASKS = "segflow_monkaa_final", "segflow_davis"
 KINDS = ("image", "truth", "prediction")

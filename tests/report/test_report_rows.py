@@ -14,10 +14,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from report_trees import write_run
 
-from l2sp.errors import UserError
-from l2sp.report import collect
-from l2sp.report.collect import read_runs
-from l2sp.report.rows import COLUMNS, Row, format_rows, parse_rows
+from l2sp_suite.report import collect
+from l2sp_suite.report.collect import read_runs
+from l2sp_suite.report.rows import COLUMNS, Row, format_rows, parse_rows
+from l2sp_suite.utils.errors import UserError
 
 NUMBER = st.floats(-1e300, 1e300) | st.just(math.nan) | st.just(math.inf)
 NAME = st.text("abz_09", min_size=1, max_size=8)

@@ -11,15 +11,15 @@ import yaml
 from PIL import Image
 from report_trees import PAPER, write_run
 
-from l2sp.report import build_report
-from l2sp.report.collect import read_runs
-from l2sp.report.figures import predictions
-from l2sp.report.paper import read_paper
-from l2sp.report.rows import COLUMNS, Row, format_rows, parse_rows
-from l2sp.report.samples import sample_sheets
-from l2sp.report.select import title_of
-from l2sp.report.settings import settings_table
-from l2sp.report.tables import table3
+from l2sp_suite.report import build_report
+from l2sp_suite.report.collect import read_runs
+from l2sp_suite.report.figures import predictions
+from l2sp_suite.report.paper import read_paper
+from l2sp_suite.report.rows import COLUMNS, Row, format_rows, parse_rows
+from l2sp_suite.report.samples import sample_sheets
+from l2sp_suite.report.select import title_of
+from l2sp_suite.report.settings import settings_table
+from l2sp_suite.report.tables import table3
 
 ENC = "encnet50_pcontext"
 

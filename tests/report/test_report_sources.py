@@ -12,15 +12,15 @@ from pathlib import Path
 import pytest
 from report_trees import PAPER, write_run
 
-from l2sp.config import ROOT
-from l2sp.errors import UserError
-from l2sp.report import build_report
-from l2sp.report.build import scales_with_results
-from l2sp.report.paper import read_paper
-from l2sp.report.records import format_records
-from l2sp.report.sources import MEASURES, Nearest, Similarity, correlation, points, read_sources, sources_table
-from l2sp.report.statistics import Comparison
-from l2sp.report.store import gather
+from l2sp_suite.config.compose import ROOT
+from l2sp_suite.report import build_report
+from l2sp_suite.report.build import scales_with_results
+from l2sp_suite.report.paper import read_paper
+from l2sp_suite.report.records import format_records
+from l2sp_suite.report.sources import MEASURES, Nearest, Similarity, correlation, points, read_sources, sources_table
+from l2sp_suite.report.statistics import Comparison
+from l2sp_suite.report.store import gather
+from l2sp_suite.utils.errors import UserError
 
 SOURCES = {"least": 0.7, "random": 0.75, "whole": 0.8, "selected": 0.9}
 TARGETS = ("cub200", "food101")

@@ -11,8 +11,8 @@ import scipy.stats
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from l2sp.report.rows import Row
-from l2sp.report.statistics import compare, interval, summarise
+from l2sp_suite.report.rows import Row
+from l2sp_suite.report.statistics import compare, interval, summarise
 
 ROW = Row("mini", "", "e", "l2", 1e-3, 1e-3, 0.1, True, 0, 300, "accuracy", "higher", "test", 0.5)
 

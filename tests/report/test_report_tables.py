@@ -15,15 +15,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from report_trees import CHOSEN, PAPER, write_run
 
-from l2sp.errors import UserError
-from l2sp.report import build_report
-from l2sp.report.collect import read_runs
-from l2sp.report.paper import read_paper
-from l2sp.report.rows import Row
-from l2sp.report.settings import settings_table
-from l2sp.report.studies import ladder
-from l2sp.report.tables import table3
-from l2sp.report.text import DASH
+from l2sp_suite.report import build_report
+from l2sp_suite.report.collect import read_runs
+from l2sp_suite.report.paper import read_paper
+from l2sp_suite.report.rows import Row
+from l2sp_suite.report.settings import settings_table
+from l2sp_suite.report.studies import ladder
+from l2sp_suite.report.tables import table3
+from l2sp_suite.report.text import DASH
+from l2sp_suite.utils.errors import UserError
 
 GOLDEN = Path(__file__).parent / "golden"
 STUDIES = ("alpha", "flow", "learning_rate", "provenance", "regime", "selection", "sweeps")

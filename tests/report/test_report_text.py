@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from l2sp.report.paper import PERCENT, PX
-from l2sp.report.statistics import Comparison, Summary
-from l2sp.report.text import (
+from l2sp_suite.report.paper import PERCENT, PX
+from l2sp_suite.report.statistics import Comparison, Summary
+from l2sp_suite.report.text import (
     arm,
     difference,
     escape_latex,

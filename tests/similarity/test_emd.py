@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from scipy.optimize import linprog
 from scipy.spatial.distance import cdist
 
-from l2sp.errors import UserError
-from l2sp.similarity.domain import Domain
-from l2sp.similarity.emd import distances, emd, similarity, single_class_distances
+from l2sp_suite.source_selection.domain import Domain
+from l2sp_suite.source_selection.emd import distances, emd, similarity, single_class_distances
+from l2sp_suite.utils.errors import UserError
 
 
 def domain(name: str, rng: np.random.Generator, classes: int, length: int = 5, spread: float = 1.0) -> Domain:

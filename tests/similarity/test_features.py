@@ -11,13 +11,13 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from l2sp.data.classification import Classification, read
-from l2sp.data.images import load_image
-from l2sp.data.miniature import build_world
-from l2sp.data.miniature.recipe import Recipe
-from l2sp.errors import UserError
-from l2sp.similarity import features
-from l2sp.similarity.features import FeatureNet, class_means
+from l2sp_suite.datasets.classification import Classification, read
+from l2sp_suite.datasets.images import load_image
+from l2sp_suite.source_selection import features
+from l2sp_suite.source_selection.features import FeatureNet, class_means
+from l2sp_suite.utils.errors import UserError
+from miniworld import build_world
+from miniworld.recipe import Recipe
 
 
 class Means(nn.Module):

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
-from l2sp.errors import UserError
-from l2sp.similarity.domain import Domain
-from l2sp.similarity.selection import chosen_classes, nearest
+from l2sp_suite.source_selection.domain import Domain
+from l2sp_suite.source_selection.selection import chosen_classes, nearest
+from l2sp_suite.utils.errors import UserError
 
 
 def on_a_line(name: str, places: list[float]) -> Domain:

@@ -8,7 +8,7 @@ import torch
 from scipy.optimize import minimize
 
 from l2sp import StartingPoint
-from l2sp.theory.descent import PANELS, SCENE, Panel, descend
+from l2sp_suite.theory.descent import PANELS, SCENE, Panel, descend
 
 SCRATCH, L2, L2_SP = PANELS
 

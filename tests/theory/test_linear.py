@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from l2sp.theory.linear import (
+from l2sp_suite.theory.linear import (
     ESTIMATORS,
     beats_least_squares_below,
     closed_form,

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from l2sp.config import compose
-from l2sp.errors import UserError
-from l2sp.schema import TrainConfig
-from l2sp.training.optim import build_optimizer
+from l2sp_suite.config.compose import compose
+from l2sp_suite.config.schema import TrainConfig
+from l2sp_suite.training.optimizer import build_optimizer
+from l2sp_suite.utils.errors import UserError
 
 ADAM = ("optim.name=adam", "optim.momentum=0.8", "optim.smoothing=0.95", "optim.eps=1e-3", "optim.lr=0.02")
 

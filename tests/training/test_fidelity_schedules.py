@@ -7,13 +7,13 @@ from typing import cast
 
 import pytest
 
-from l2sp.approaches.segflow.config import SegFlowConfig
-from l2sp.approaches.segflow.turns import Turns
-from l2sp.config import CONFIGS, compose
-from l2sp.data.loader import steps_per_epoch
-from l2sp.schema import TrainConfig
-from l2sp.training.fit import total_steps
-from l2sp.training.schedule import lr_factor
+from l2sp_suite.config.compose import CONFIGS, compose
+from l2sp_suite.config.schema import TrainConfig
+from l2sp_suite.datasets.loader import steps_per_epoch
+from l2sp_suite.tasks.video.config import SegFlowConfig
+from l2sp_suite.tasks.video.phases import Turns
+from l2sp_suite.training.loop import total_steps
+from l2sp_suite.training.schedule import lr_factor
 
 PAPER = {path.stem: compose([f"experiment={path.stem}", "scale=paper"]) for path in CONFIGS.glob("experiment/*_*.yaml")}
 DSTL, ENCNET, SEGFLOW = (

@@ -14,21 +14,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 
-from l2sp.approaches.dstl.task import DSTL
-from l2sp.config import compose
-from l2sp.errors import Diverged, UserError
-from l2sp.runs import run_of, source_of
-from l2sp.schema import ScheduleConfig
-from l2sp.training.fit import total_steps
-from l2sp.training.optim import build_optimizer
-from l2sp.training.run import train
-from l2sp.training.schedule import lr_factor
+from l2sp_suite.config.compose import compose
+from l2sp_suite.config.schema import ScheduleConfig
+from l2sp_suite.runs import run_of, source_of
+from l2sp_suite.tasks.classification.task import DSTL
+from l2sp_suite.training.loop import total_steps
+from l2sp_suite.training.optimizer import build_optimizer
+from l2sp_suite.training.schedule import lr_factor
+from l2sp_suite.training.trainer import train
+from l2sp_suite.utils.errors import Diverged, UserError
 
 KILLED = """
 import os, signal, sys
-from l2sp.approaches.dstl.task import DSTL
-from l2sp.config import compose
-from l2sp.training.run import train
+from l2sp_suite.tasks.classification.task import DSTL
+from l2sp_suite.config.compose import compose
+from l2sp_suite.training.trainer import train
 
 batches = DSTL.batches
 def cut(self, first, last):
@@ -99,7 +99,7 @@ def test_ten_steps_equal_four_kill_nine_and_six(smoke, tmp_path: Path, artifacts
 
 def test_finished_run_is_not_trained_again(smoke, monkeypatch: pytest.MonkeyPatch) -> None:
     train(smoke())
-    monkeypatch.setattr("l2sp.training.run.fit", None)
+    monkeypatch.setattr("l2sp_suite.training.trainer.fit", None)
     assert train(smoke()).done
 
 

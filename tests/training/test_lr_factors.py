@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from l2sp.config import compose
-from l2sp.schema import TrainConfig
-from l2sp.training.optim import build_optimizer
+from l2sp_suite.config.compose import compose
+from l2sp_suite.config.schema import TrainConfig
+from l2sp_suite.training.optimizer import build_optimizer
 
 
 def net() -> nn.Sequential:

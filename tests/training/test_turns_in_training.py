@@ -15,22 +15,22 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from l2sp.approaches.segflow.config import PARTS
-from l2sp.approaches.segflow.flownet import FlowNetS
-from l2sp.approaches.segflow.task import SegFlowTask
-from l2sp.approaches.weights import save_weights
-from l2sp.data.images import load_image
-from l2sp.data.miniature import ensure_world
-from l2sp.data.moving import resize_frames
-from l2sp.data.release import find_root
-from l2sp.data.video import Video, read
-from l2sp.errors import UserError
-from l2sp.plans import sources_of
-from l2sp.runs import Run, run_of, source_of
-from l2sp.schema import DataConfig, TrainConfig
-from l2sp.training import checkpoint
-from l2sp.training.optim import Regularised, build_optimizer
-from l2sp.training.run import train
+from l2sp_suite.config.schema import DataConfig, TrainConfig
+from l2sp_suite.datasets.images import load_image
+from l2sp_suite.datasets.layout import find_root
+from l2sp_suite.datasets.video import Video, read
+from l2sp_suite.datasets.video_transforms import resize_frames
+from l2sp_suite.models.flownets import FlowNetS
+from l2sp_suite.pretrained.load import save_weights
+from l2sp_suite.runs import Run, run_of, source_of
+from l2sp_suite.sweeps.plan import sources_of
+from l2sp_suite.tasks.video.config import PARTS
+from l2sp_suite.tasks.video.task import SegFlowTask
+from l2sp_suite.training import checkpoint
+from l2sp_suite.training.optimizer import Regularised, build_optimizer
+from l2sp_suite.training.trainer import train
+from l2sp_suite.utils.errors import UserError
+from miniworld import ensure_world
 
 Make = Callable[..., TrainConfig]
 TRAINS = [{"segmentation", "segmentation_head"}, {"flow", "flow_head"}]  # of segflow_davis's two phases
@@ -208,7 +208,7 @@ def test_a_phase_leaves_bitwise_alone_what_it_does_not_train(
 ) -> None:
     """Also where the penalty would pull, and momentum push on."""
     spy = Spy()
-    monkeypatch.setattr("l2sp.training.run.build_optimizer", spy.build)
+    monkeypatch.setattr("l2sp_suite.training.trainer.build_optimizer", spy.build)
     train(davis(f"reg={reg}", f"approach.network.{bn}", *turns(2, 2), "optim.steps=8"))
     assert len(spy.states) == 9
     for step in range(8):
@@ -246,7 +246,7 @@ def test_the_penalty_acts_on_a_part_in_its_own_phases(
     cfg = davis(*turns(2, 1), "optim.steps=7", "optim.schedule.kind=constant", "approach.lr_factors.flow=0.5", *common)
     for planned in sources_of([cfg]):
         train(planned.cfg)  # as they are, before anything is bent
-    monkeypatch.setattr("l2sp.training.run.build_optimizer", shifted)
+    monkeypatch.setattr("l2sp_suite.training.trainer.build_optimizer", shifted)
     monkeypatch.setattr(SegFlowTask, "loss", lambda task, batch: 0 * loss(task, batch))
     train(cfg)
     after = state_of(run_of(cfg), saved)["model"]

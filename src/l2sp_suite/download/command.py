@@ -1,0 +1,104 @@
+"""What a person is told of the data sets: a table, the steps to take, and one line on what failed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+from tabulate import tabulate
+
+from l2sp_suite.download.disk import in_words
+from l2sp_suite.download.download import Unreachable
+from l2sp_suite.download.registry import OFFICIAL, OfficialSet, named
+from l2sp_suite.download.sets import DOWNLOADS, Wishes, fetch, lacking, state_of
+from l2sp_suite.download.state import State, Status
+from l2sp_suite.utils.errors import UserError
+
+__all__ = ["prepare", "report", "verify"]
+
+
+def verify(names: Sequence[str], root: Path) -> None:
+    """Prints what there is in `root` of the data sets named, and how to get the rest; fetches nothing.
+
+    Raises:
+        UserError: an unknown name, or some are not complete.
+    """
+    states = {entry.name: state_of(entry, root) for entry in named(names)}
+    print(report(states, root))
+    wanting = [name for name, state in states.items() if state.status is not Status.COMPLETE]
+    if wanting:
+        raise UserError(f"{root}: not complete: {', '.join(wanting)}; what to do is printed above")
+
+
+def prepare(names: Sequence[str], root: Path, wishes: Wishes) -> None:
+    """Fetches what `root` lacks of the data sets named, one after the other, and prints what there is then.
+
+    A set that fails does not keep the next ones back.
+
+    Raises:
+        UserError: an unknown name, or some are not complete at the end: one line with the reason of each.
+    """
+    states: dict[str, State] = {}
+    failures: dict[str, UserError] = {}
+    for entry in named(names):
+        try:
+            states[entry.name] = fetch(entry, root, wishes)
+        except UserError as error:
+            failures[entry.name] = error
+            states[entry.name] = state_of(entry, root)
+    print(report(states, root))
+    if failures:
+        raise UserError("; ".join(_reasons(failures, root)))
+
+
+def _reasons(failures: Mapping[str, UserError], root: Path) -> Iterator[str]:
+    """Each failure as it says itself, but one reason for all that did not reach their hosts."""
+    silent = {name: error for name, error in failures.items() if isinstance(error, Unreachable)}
+    yield from (str(error) for name, error in failures.items() if name not in silent)
+    if len(silent) == 1:
+        yield from map(str, silent.values())
+    elif silent:
+        hosts = sorted({host for error in silent.values() for host in error.hosts})
+        yield (
+            f"{', '.join(silent)}: no answer from {', '.join(hosts)}: is there a network? The same command goes on; "
+            f"archives that were put into {root / DOWNLOADS} are not fetched"
+        )
+
+
+def report(states: Mapping[str, State], root: Path) -> str:
+    """A table of data sets by their names in the registry, and the steps to get those that are not complete."""
+    entries = [OFFICIAL[name] for name in states]
+    rows = [
+        (entry.name, state.status, state.message, _size(entry, state, root), root / entry.settled(root).folder)
+        for entry, state in zip(entries, states.values(), strict=True)
+    ]
+    table = tabulate(rows, headers=("data set", "state", "what there is", "to download", "belongs into"))
+    wanting = [entry for entry in entries if states[entry.name].status is not Status.COMPLETE]
+    return "\n".join([table, *_steps(wanting, root)])
+
+
+def _size(entry: OfficialSet, state: State, root: Path) -> str:
+    archives = lacking(entry, root)
+    if state.status is Status.COMPLETE or not archives:
+        return "—"
+    sizes = [archive.size for archive in archives if archive.size is not None]
+    if not sizes:
+        return "unknown"
+    return in_words(sum(sizes)) + (" and more" if len(sizes) < len(archives) else "")
+
+
+def _steps(wanting: Sequence[OfficialSet], root: Path) -> Iterator[str]:
+    """How to get the sets that are not complete: a command for those with links, then what a person has to do."""
+    linked = [entry for entry in wanting if entry.linked]
+    if linked:
+        yield f"\nto fetch: python scripts/prepare_data.py {' '.join(e.name for e in linked)} --data '{root}'"
+        yield f"  archives that are put into {root / DOWNLOADS} by hand are used, not fetched"
+        yield from (
+            f"  {entry.name}: what lies in {root / entry.settled(root).folder} has to be moved away first"
+            for entry in linked
+            if not lacking(entry, root)
+        )
+    for entry in wanting:
+        if entry.manual:
+            yield "\n".join([f"\nby hand, {entry.name}:", *(f"  - {step}" for step in entry.manual)])
+            yield f"  - so that there is in {root / entry.folder}: {', '.join(entry.tree)}"
