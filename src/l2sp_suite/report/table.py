@@ -1,21 +1,57 @@
-"""A table in three file formats: Markdown and LaTeX for people, CSV with un-rounded numbers for programs."""
+"""A table as a list of columns, in three file formats: Markdown and LaTeX for people, CSV for programs."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
 
-from l2sp_suite.report.text import escape_latex, escape_markdown
+from l2sp_suite.report.statistics import Comparison, Summary
+from l2sp_suite.report.text import DASH, escape_latex, escape_markdown
+from l2sp_suite.report.texts import say, words
 
-__all__ = ["FORMATS", "Table"]
+__all__ = ["FORMATS", "Column", "Table", "make_table"]
 
-Value = str | int | float | None
+Line = TypeVar("Line")
 FORMATS = ("md", "csv", "tex")
+
+
+def as_text(value: Any) -> str:
+    """The text of a value; a dash for None and NaN."""
+    return DASH if value is None or value != value else str(value)
+
+
+@dataclass(frozen=True)
+class Column(Generic[Line]):
+    """One column: what it is headed by, the value of a line in it, and how that is printed.
+
+    Args:
+        name: heading for people; empty for a column of the CSV alone.
+        value: the un-rounded value of a line: a number, a text, None, a `Summary` or a `Comparison`.
+        format: prints the value of a line.
+        key: heading in the CSV; empty for a column that only people see. A `Summary` becomes the columns
+            `<key>_mean`, `_sd` and `_n`; a `Comparison` becomes `<key>difference`, `low`, `high`, `pairs`, `verdict`.
+    """
+
+    name: str
+    value: Callable[[Line], Any]
+    format: Callable[[Any], str] = as_text
+    key: str = ""
+
+    def record(self, value: Any) -> dict[str, Any]:
+        """The CSV's columns of a value."""
+        if isinstance(value, Summary):
+            return {f"{self.key}_mean": value.mean, f"{self.key}_sd": value.sd, f"{self.key}_n": value.n}
+        if isinstance(value, Comparison):
+            numbers = {"difference": value.mean, "low": value.low, "high": value.high}
+            both = {**numbers, "pairs": value.n, "verdict": value.verdict}
+            return {f"{self.key}{name}": part for name, part in both.items()}
+        return {self.key: value}
 
 
 @dataclass
 class Table:
-    """One table. `lines` are printed cells (as many as `header`); `records` the same rows with raw numbers.
+    """One table. `cells` are printed (as many a line as `header` has); `records` are the same lines for the CSV.
 
     `name` is the file's stem, `heading` one line that names the scale, `caption` and `summary` sentences that
     stand below the table.
@@ -25,28 +61,24 @@ class Table:
     heading: str
     caption: str
     header: Sequence[str]
-    lines: list[Sequence[str]] = field(default_factory=list)
-    records: list[Mapping[str, Value]] = field(default_factory=list)
-    summary: list[str] = field(default_factory=list)
-
-    def add(self, line: Sequence[str], record: Mapping[str, Value]) -> None:
-        """Appends one row: printed cells and raw numbers. Raises `ValueError` for a wrong number of cells."""
-        if len(line) != len(self.header):
-            raise ValueError(f"{self.name}: {len(line)} cells under {len(self.header)} headings")
-        self.lines.append(line)
-        self.records.append(record)
+    cells: list[list[str]] = field(default_factory=list)
+    records: list[dict[str, Any]] = field(default_factory=list)
+    summary: Sequence[str] = ()
 
     def render(self, file_format: str) -> str:
         """The text of one file, ending with a line end. Raises `KeyError` for a format not in `FORMATS`."""
         return {"md": self._markdown, "csv": self._csv, "tex": self._latex}[file_format]()
 
-    def _markdown(self) -> str:
-        import pandas as pd
+    def markdown(self) -> str:
+        """The table alone, in GitHub's Markdown."""
+        from tabulate import tabulate
 
-        cells = [[escape_markdown(cell) for cell in line] for line in self.lines]
-        frame = pd.DataFrame(cells, columns=[escape_markdown(name) for name in self.header])
-        body = frame.to_markdown(index=False, disable_numparse=True)
-        return "\n\n".join([f"# {self.heading}", body, *self.summary, self.caption]) + "\n"
+        cells = [[escape_markdown(cell) for cell in line] for line in self.cells]
+        header = [escape_markdown(name) for name in self.header]
+        return tabulate(cells, header, tablefmt="pipe", disable_numparse=True)
+
+    def _markdown(self) -> str:
+        return "\n\n".join([f"# {self.heading}", self.markdown(), *self.summary, self.caption]) + "\n"
 
     def _csv(self) -> str:
         import pandas as pd
@@ -56,7 +88,7 @@ class Table:
         return frame.map(_csv_cell).to_csv(index=False, lineterminator="\n")
 
     def _latex(self) -> str:
-        rows = [r" & ".join(escape_latex(cell) for cell in line) + r" \\" for line in self.lines]
+        lines = [r" & ".join(map(escape_latex, line)) + r" \\" for line in [self.header, *self.cells]]
         parts = [
             r"% needs \usepackage{booktabs}",
             r"\begin{table}",
@@ -64,9 +96,9 @@ class Table:
             rf"\caption{{{escape_latex(self.heading)}. {escape_latex(self.caption)}}}",
             rf"\begin{{tabular}}{{{'l' * len(self.header)}}}",
             r"\toprule",
-            r" & ".join(map(escape_latex, self.header)) + r" \\",
+            lines[0],
             r"\midrule",
-            *rows,
+            *lines[1:],
             r"\bottomrule",
             r"\end{tabular}",
             *[rf"\par\medskip {escape_latex(sentence)}" for sentence in self.summary],
@@ -75,7 +107,29 @@ class Table:
         return "\n".join(parts) + "\n"
 
 
-def _csv_cell(value: Value) -> Value:
+def make_table(
+    name: str,
+    scale: str,
+    columns: Sequence[Column[Line]],
+    lines: Iterable[Line],
+    summary: Sequence[str] = (),
+    values: Mapping[str, object] | None = None,
+) -> Table:
+    """A table of `lines`; title and caption are those of `name` in captions.yaml, `values` fills their placeholders."""
+    text = words("captions")["tables"][name]
+    heading, caption = (say(text[part], scale, **(values or {})) for part in ("title", "caption"))
+    table = Table(name, heading, caption, [column.name for column in columns if column.name], summary=summary)
+    for line in lines:
+        values_of_line = [(column, column.value(line)) for column in columns]
+        table.cells.append([column.format(value) for column, value in values_of_line if column.name])
+        record = {"scale": scale}
+        for column, value in values_of_line:
+            record |= column.record(value) if column.key else {}
+        table.records.append(record)
+    return table
+
+
+def _csv_cell(value: Any) -> Any:
     if value is None or value != value:
         return ""
     return f"{value:.10g}" if isinstance(value, float) else value
