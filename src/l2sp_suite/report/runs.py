@@ -19,7 +19,7 @@ from l2sp_suite.utils.run_paths import run_folder
 __all__ = ["Folder", "Problem", "RunRecords", "read_runs", "run_directories"]
 
 Folder = Path | zipfile.Path
-NOT_HYPER = ("name", "penalty", "penalize")
+NOT_HYPER = ("name", "penalty", "penalize", "label", "selected")
 
 
 @dataclass(frozen=True)
