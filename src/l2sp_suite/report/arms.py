@@ -33,6 +33,11 @@ class Arms:
         """All arms but the baseline."""
         return self.names[1:]
 
+    @property
+    def pairs(self) -> list[tuple[str, str]]:
+        """Name and label of each arm."""
+        return [(name, self.label(name)) for name in self.names]
+
     def label(self, name: str) -> str:
         """How tables print an arm."""
         label = self._plain(name)

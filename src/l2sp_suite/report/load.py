@@ -29,7 +29,7 @@ from l2sp_suite.report.records import (
 )
 from l2sp_suite.report.runs import Problem, RunRecords, read_runs, six_digits
 from l2sp_suite.report.text import setting_number
-from l2sp_suite.report.texts import symbol, unit_of
+from l2sp_suite.report.texts import say, symbol, unit_of
 from l2sp_suite.utils.errors import UserError
 from l2sp_suite.utils.files import write_atomically
 from l2sp_suite.utils.run_paths import run_folder
@@ -116,6 +116,12 @@ class Results:
     def by_setting(self, runs: pd.DataFrame) -> list[pd.DataFrame]:
         """The runs of each setting, by rising learning rate, steps and hyper-parameters."""
         return [part for _, part in runs.groupby(self.setting, dropna=False)] if len(runs) else []
+
+    def say(self, text: str, **values: object) -> str:
+        """`text` with its placeholders filled, see `texts.say`; `{baseline}` and `{others}` are the arms."""
+        label = self.arms.label
+        arms = {"baseline": label(self.arms.baseline), "others": " and ".join(map(label, self.arms.others))}
+        return say(text, self.scale, **(arms | values))
 
     def setting_text(self, run: Any) -> str:
         """The hyper-parameters of a run (or another mapping) for people, e.g. α=0.01, β=0.001."""

@@ -4,101 +4,46 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import isfinite, nan
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
-from l2sp_suite.report import captions
-from l2sp_suite.report.logs import Provenance
-from l2sp_suite.report.paper import Paper
+import numpy as np
+import pandas as pd
+
+from l2sp_suite.report.load import Results
 from l2sp_suite.report.records import parse_records
-from l2sp_suite.report.rows import Row
-from l2sp_suite.report.select import ARMS, experiments_of, group, one_setting, setting_text, study_rows
-from l2sp_suite.report.statistics import DIVERGED, Comparison, compare, interval, paired, summarise
-from l2sp_suite.report.table import Table, Value
-from l2sp_suite.report.tables import comparison_record, summary_record
-from l2sp_suite.report.text import DASH, arm, difference, measured_interval, signed
+from l2sp_suite.report.runs import Problem
+from l2sp_suite.report.statistics import DIVERGED, STORED, Comparison, compare, interval, paired
+from l2sp_suite.report.table import Column, Table, make_table
+from l2sp_suite.report.tables import comparison_columns, per_arm, value_of
+from l2sp_suite.report.text import DASH, mean_and_sd, setting_number, signed
+from l2sp_suite.report.texts import unit_of
 from l2sp_suite.utils.errors import UserError
 
-__all__ = [
-    "MEASURES",
-    "SHOWN",
-    "Nearest",
-    "Point",
-    "Similarity",
-    "Sources",
-    "correlation",
-    "correlation_text",
-    "nearest_table",
-    "points",
-    "read_sources",
-    "shown",
-    "similarity_table",
-    "sources_table",
-]
+__all__ = ["NEAREST", "Point", "Study", "Sources", "correlation", "correlation_text", "nearest_table", "read_sources", "read_study", "similarity_table", "sources_table"]
 
-SHOWN = 5
+NEAREST = 5
 """Nearest classes of each target that the table shows."""
 
 
 @dataclass(frozen=True)
-class Nearest:
-    """A class of a list: `rank` among the source's classes by its own similarity to `target`, from 1.
-
-    `source`: the class's name, by which a run keeps it; `label`: for people; `similarity` in (0, 1]; `images`: of it.
-    """
-
-    target: str
-    rank: int
-    source: str
-    label: str
-    family: str
-    similarity: float
-    images: int
-
-
-@dataclass(frozen=True)
-class Similarity:
-    """How near some source classes together are to a target: a `list`, or a `family` of the source (`kind`).
-
-    `emd` in units of the features, `similarity` in (0, 1] (protocol 3.3).
-    """
-
-    kind: str
-    source: str
-    target: str
-    classes: int
-    images: int
-    emd: float
-    similarity: float
-
-
-@dataclass(frozen=True)
 class Sources:
-    """All that a choice left in `results/<scale>/source/`: nothing where none was made.
+    """What source selection left in `results/<scale>/source/`; empty where there was none.
 
-    `network`: what gave the features, in words; `gamma` of the similarity; `lists`: checksums of the lists by name.
+    `similarity` and `nearest` have the columns of `records.SCHEMAS`; `network`: what gave the features, in words; `gamma` of the similarity;
+    `lists`: checksums of the lists of classes by name.
     """
 
-    similarities: Sequence[Similarity] = ()
-    nearest: Sequence[Nearest] = ()
+    similarity: pd.DataFrame = field(default_factory=pd.DataFrame)
+    nearest: pd.DataFrame = field(default_factory=pd.DataFrame)
     network: str = ""
-    gamma: float = nan
+    gamma: float = math.nan
     lists: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Point:
-    """A target fine-tuned from a source: the runs of both arms, and how similar the source is to it."""
-
-    experiment: str
-    source: str
-    similarity: Similarity
-    l2: Sequence[Row] = field(default_factory=list)
-    l2_sp: Sequence[Row] = field(default_factory=list)
 
 
 def read_sources(root: Path) -> Sources:
@@ -114,129 +59,155 @@ def read_sources(root: Path) -> Sources:
     try:
         content = json.loads(origin.read_text(encoding="utf-8"))
         name, gamma, network = content["choice"]["name"], float(content["choice"]["gamma"]), content["network"]
-        told = f"{network['name']} with {network['weights']}, at {network['input_size']} px"
+        words = f"{network['name']} with {network['weights']}, at {network['input_size']} px"
         lists = {name: str(entry["sha256"]) for name, entry in content["lists"].items()}
-        files = {kind: folder / f"{stem}.csv" for kind, stem in ((Similarity, "similarity"), (Nearest, name))}
-        texts = {kind: path.read_text(encoding="utf-8") for kind, path in files.items()}
-        sums = {file: hashlib.sha256((folder / file).read_bytes()).hexdigest() for file in content["files"]}
+        texts = {stem: (folder / f"{stem}.csv").read_text(encoding="utf-8") for stem in ("similarity", name)}
+        digests = {file: hashlib.sha256((folder / file).read_bytes()).hexdigest() for file in content["files"]}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{origin}: damaged, or a list lacks ({error}): run scripts/select_source.py again") from error
-    for file in sums:
-        if sums[file] != content["files"][file]:
+    for file, digest in digests.items():
+        if digest != content["files"][file]:
             raise UserError(f"{folder / file}: not of the choice in {origin.name}: run scripts/select_source.py again")
-    similarities = parse_records(Similarity, texts[Similarity], files[Similarity])
-    return Sources(similarities, parse_records(Nearest, texts[Nearest], files[Nearest]), told, gamma, lists)
+    similarity = parse_records(texts["similarity"], "similarity", folder / "similarity.csv")
+    return Sources(similarity, parse_records(texts[name], "nearest", folder / f"{name}.csv"), words, gamma, lists)
 
 
-def shown(
-    rows: Sequence[Row], provenance: Sequence[Provenance], sources: Sources
-) -> tuple[list[Row], list[tuple[Row, str]]]:
-    """The study's runs whose similarity is known, and the others with what is wrong with each."""
-    began = {run.key: run.w0_classes for run in provenance}
-    known = {(f"dstl_{one.target}", one.source) for one in sources.similarities if one.kind == "list"}
-    good: list[Row] = []
-    refused: list[tuple[Row, str]] = []
-    for row in study_rows(rows, "source"):
-        source = _source_of(row)
-        if (row.experiment, source) not in known:
-            refused.append(
-                (row, "of a target or a source that is not of the choice that scripts/select_source.py left")
-            )
-        elif began.get(row.key[1:], "") != sources.lists.get(source, "")[:12]:
-            refused.append((row, "pre-trained on another list of classes than scripts/select_source.py left"))
-        else:
-            good.append(row)
-    return good, refused
+@dataclass(frozen=True)
+class Point:
+    """A target fine-tuned from a source: the runs of each arm, and how similar the source is to it (a line)."""
+
+    experiment: str
+    source: str
+    near: Any
+    arms: Mapping[str, pd.DataFrame]
 
 
-def points(rows: Sequence[Row], provenance: Sequence[Provenance], sources: Sources, paper: Paper) -> list[Point]:
-    """The points of the study's runs that are `shown`, by target in the paper's order, and by rising similarity.
+@dataclass(frozen=True)
+class Study:
+    """The study's points, by target in the paper's order and by rising similarity, and the runs that have none."""
+
+    sources: Sources
+    points: Sequence[Point]
+    problems: Sequence[Problem]
+    withheld: int
+
+    def measures(self, results: Results) -> dict[str, Callable[[Point], dict[int, float]]]:
+        """By name what may go with a source's similarity: of a point its values by seed."""
+
+        def value(arm: str) -> Callable[[Point], dict[int, float]]:
+            return lambda point: dict(zip(point.arms[arm].seed, point.arms[arm].shown, strict=True))
+
+        def gain(arm: str) -> Callable[[Point], dict[int, float]]:
+            def by_seed(point: Point) -> dict[int, float]:
+                factor = unit_of(point.arms[arm].metric.iloc[0]).factor if len(point.arms[arm]) else 1.0
+                pairs = paired(point.arms[results.arms.baseline], point.arms[arm])
+                return {seed: (other - base) * factor for seed, base, other in pairs}
+
+            return by_seed
+
+        label = results.arms.label
+        base = label(results.arms.baseline)
+        return {
+            **{f"the accuracy of {label(arm)}": value(arm) for arm in results.arms.names},
+            **{f"what {label(arm)} gains over {base}": gain(arm) for arm in results.arms.others},
+        }
+
+
+def read_study(results: Results) -> Study:
+    """The study `source`: of its runs, those whose similarity is known.
 
     Raises:
-        UserError: an arm has runs of several settings.
+        UserError: damaged files of the choice, or an arm has runs of several settings.
     """
-    found = []
-    known = {(f"dstl_{s.target}", s.source): s for s in sources.similarities if s.kind == "list"}
-    study, _ = shown(rows, provenance, sources)
-    runs = group(study, lambda row: (row.experiment, _source_of(row)))
-    for name in experiments_of(study, paper):
-        mine = [
-            Point(name, source, known[name, source], *(one_setting([r for r in part if r.reg == reg]) for reg in ARMS))
-            for (experiment, source), part in runs.items()
-            if experiment == name
-        ]
-        found += sorted(mine, key=lambda point: point.similarity.similarity)
-    return found
-
-
-def _source_of(row: Row) -> str:
-    match = re.search(r"source=(\w+)", row.study.partition("/")[2])
-    return match[1] if match else ""
-
-
-def sources_table(
-    rows: Sequence[Row], provenance: Sequence[Provenance], sources: Sources, paper: Paper, scale: str
-) -> Table | None:
-    """Both arms from every source, by target, with what correlates with similarity below; None without the study."""
-    header = ["target", "source", "classes", "similarity", "L2", "L2-SP", "difference", "95 % interval", "verdict"]
-    heading = f"From which source, {captions.scale_note(scale)}"
-    found = points(rows, provenance, sources, paper)
-    table = Table("sources", heading, captions.sources(sources.gamma), header)
-    for point in found:
-        both = [*point.l2, *point.l2_sp]
-        unit = paper.unit(point.experiment, both[0].metric)
-        c = compare(point.l2, point.l2_sp, both[0].better)
-        arms = [summarise([row.value for row in part]) for part in (point.l2, point.l2_sp)]
-        near = point.similarity
-        cells = [near.target, point.source, str(near.classes), f"{near.similarity:.4f}"]
-        cells += [*(arm(one, unit) for one in arms), difference(c, unit), measured_interval(c, unit), c.verdict or DASH]
-        record: dict[str, Value] = {"scale": scale, "experiment": point.experiment, "source": point.source}
-        record |= {"emd": near.emd, "similarity": near.similarity, "unit": unit.name}
-        for name, one in zip(("l2", "l2_sp"), arms, strict=True):
-            record |= summary_record(name, one, unit)
-        table.add(cells, record | comparison_record(c, unit))
-    if not found:
-        return None
-    _, refused = shown(rows, provenance, sources)
-    withheld = f"{len(refused)} runs of the study are not shown: their lists are not those of today's choice."
-    table.summary = [
-        *([withheld] if refused else []),
-        _settings(found),
-        *(_sentence(found, name, get) for name, get in MEASURES.items()),
+    sources = read_sources(results.root)
+    runs = results.study("source")
+    if runs.empty:
+        return Study(sources, [], [], 0)
+    lists = sources.similarity[sources.similarity.kind == "list"] if len(sources.similarity) else sources.similarity
+    near = {(line.target, line.source): line for line in lists.itertuples()}
+    key = ["study", "experiment", "arm", *results.hyper, "seed"]
+    started = runs.merge(results.provenance[[*key, "w0_classes"]], on=key, how="left").w0_classes.fillna("")
+    runs = runs.assign(
+        source=runs.study.str.extract(r"/.*?source=(\w+)")[0].fillna("").to_numpy(),
+        target=[_target(name, {target for target, _ in near}) for name in runs.experiment],
+        started=started.to_numpy(),
+    )
+    reasons = [_refusal(run, near, sources) for run in runs.itertuples()]
+    refused = runs.assign(reason=reasons)[[bool(reason) for reason in reasons]]
+    remedy = "no table shows them: choose as before, or delete their folders and run them anew (make source SEEDS=3)"
+    problems = [
+        Problem("stale", f"{results.scale}/studies/{study}", f"{len(part)} runs {reason}; {remedy}")
+        for (study, reason), part in refused.groupby(["study", "reason"])
     ]
-    return table
+    points = []
+    shown = runs[[not reason for reason in reasons]]
+    for name in results.experiments(shown):
+        for (source, target), part in shown[shown.experiment == name].groupby(["source", "target"]):
+            arms = {arm: results.one_setting(part[part.arm == arm]) for arm in results.arms.names}
+            points.append(Point(name, source, near[target, source], arms))
+    points.sort(key=lambda point: (results.paper.order(point.experiment), point.near.similarity))
+    return Study(sources, points, problems, len(refused))
 
 
-def _settings(found: Sequence[Point]) -> str:
+def _target(experiment: str, targets: set[str]) -> str:
+    """The data set among the targets of the choice that an experiment is called after, e.g. cub200 of dstl_cub200."""
+    return max((name for name in targets if f"_{experiment}".endswith(f"_{name}")), key=len, default="")
+
+
+def _refusal(run: Any, near: Mapping[tuple[str, str], Any], sources: Sources) -> str:
+    """Why the similarity of a run's source to its target is not known; empty where it is."""
+    if (run.target, run.source) not in near:
+        return "of a target or a source that is not of the choice that scripts/select_source.py left"
+    if run.started != sources.lists.get(run.source, "")[:12]:
+        return "pre-trained on another list of classes than scripts/select_source.py left"
+    return ""
+
+
+def sources_table(results: Results, study: Study) -> Table | None:
+    """All arms from every source, by target, with what correlates with similarity below."""
+
+    def near(heading: str, name: str, format: Callable[[Any], str] = str, key: str = "") -> Column[Point]:
+        return Column(heading, lambda point: getattr(point.near, name), format, key)
+
+    def runs(point: Point) -> pd.DataFrame:
+        return pd.concat([part for part in point.arms.values() if len(part)])
+
+    def comparison(point: Point, arm: str) -> Comparison:
+        return compare(point.arms[results.arms.baseline], point.arms[arm], runs(point).better.iloc[0])
+
+    columns: list[Column[Point]] = [
+        near("target", "target"),
+        Column("", lambda point: point.experiment, key="experiment"),
+        Column("source", lambda point: point.source, key="source"),
+        near("classes", "classes"),
+        near("", "emd", key="emd"),
+        near("similarity", "similarity", "{:.4f}".format, "similarity"),
+        Column("", lambda point: unit_of(runs(point).metric.iloc[0]).name, key="unit"),
+        *per_arm(results, lambda arm, label: [Column(label, lambda point: value_of(point.arms[arm]), mean_and_sd, arm)]),
+        *comparison_columns(results, comparison),
+    ]
+    if not study.points:
+        return None
+    withheld = f"{study.withheld} runs of the study are not shown: their lists are not those of today's choice."
+    summary = [
+        *([withheld] if study.withheld else []),
+        _settings(results, study.points),
+        *(_sentence(study.points, name, get) for name, get in study.measures(results).items()),
+    ]
+    values = {"gamma": setting_number(study.sources.gamma)}
+    return make_table("sources", results, columns, study.points, summary, values)
+
+
+def _settings(results: Results, points: Sequence[Point]) -> str:
     """The arms' settings over all points."""
-    told = []
-    for reg, label in ARMS.items():
-        rows = [row for point in found for row in (point.l2 if reg == "l2" else point.l2_sp)]
-        told.append(f"{label}: {' and '.join(dict.fromkeys(setting_text(row.setting) for row in rows)) or DASH}")
-    return f"{'; '.join(told)}."
+    texts = []
+    for arm, label in results.arms.pairs:
+        settings = dict.fromkeys(results.setting_text(p.arms[arm].iloc[0]) for p in points if len(p.arms[arm]))
+        texts.append(f"{label}: {' and '.join(settings) or DASH}")
+    return f"{'; '.join(texts)}."
 
 
-def _l2(point: Point) -> dict[int, float]:
-    return {row.seed: row.value for row in point.l2}
-
-
-def _l2_sp(point: Point) -> dict[int, float]:
-    return {row.seed: row.value for row in point.l2_sp}
-
-
-def _gain(point: Point) -> dict[int, float]:
-    return {base.seed: other.value - base.value for base, other in paired(point.l2, point.l2_sp)}
-
-
-MEASURES: dict[str, Callable[[Point], dict[int, float]]] = {
-    "the accuracy of L2": _l2,
-    "the accuracy of L2-SP": _l2_sp,
-    "what L2-SP gains over L2": _gain,
-}
-"""By seed, what may go with a source's similarity."""
-
-
-def correlation(found: Sequence[Point], get: Callable[[Point], dict[int, float]]) -> Comparison:
+def correlation(points: Sequence[Point], get: Callable[[Point], dict[int, float]]) -> Comparison:
     """Spearman's rank correlation with similarity among the sources of a target, mean over targets, over the seeds.
 
     Between targets accuracies differ for other reasons than similarity, hence within each. `mean` in [-1, 1] is over
@@ -244,30 +215,46 @@ def correlation(found: Sequence[Point], get: Callable[[Point], dict[int, float]]
     that some point lacks, targets with fewer than three sources, and of a seed those all of whose values are equal. One
     diverged run makes the verdict "diverged" and leaves all numbers out.
     """
-    by_target = [part for part in group(found, lambda point: point.experiment).values() if len(part) > 2]
-    seeds = sorted(set.intersection(*(set(get(point)) for part in by_target for point in part))) if by_target else []
+    values = [(point, get(point)) for point in points]
+    targets = [[v for v in values if v[0].experiment == name] for name in dict.fromkeys(p.experiment for p in points)]
+    targets = [part for part in targets if len(part) > 2]
+    seeds = sorted(set.intersection(*(set(by_seed) for part in targets for _, by_seed in part))) if targets else []
     means = []
     for seed in seeds:
-        values = [([p.similarity.similarity for p in part], [get(p)[seed] for p in part]) for part in by_target]
-        each = [_spearman(near, value) for near, value in values if len(set(near)) > 1 and len(set(value)) > 1]
-        means += [fmean(each)] if each else []
-    if not all(map(isfinite, means)):
+        each = [_spearman([p.near.similarity for p, _ in part], [v[seed] for _, v in part]) for part in targets]
+        means += [fmean(rho for rho in each if rho is not None)] if any(rho is not None for rho in each) else []
+    if not all(map(math.isfinite, means)):
         return Comparison(n=len(means), verdict=DIVERGED)
     low, high = (min(max(end, -1.0), 1.0) for end in interval(means))
     return Comparison(fmean(means), low, high, len(means)) if means else Comparison()
 
 
-def _spearman(a: Sequence[float], b: Sequence[float]) -> float:
+def _spearman(near: Sequence[float], values: Sequence[float]) -> float | None:
+    """Spearman's coefficient; None where one side is constant, NaN where a run diverged."""
+    if not all(map(math.isfinite, values)):
+        return math.nan
+    ranks = _ties(values)
+    if len(set(near)) < 2 or len(set(ranks)) < 2:
+        return None
     from scipy.stats import spearmanr
 
-    return float(spearmanr(a, b).statistic) if all(map(isfinite, b)) else nan
+    return float(spearmanr(near, ranks).statistic)
 
 
-def _sentence(found: Sequence[Point], name: str, get: Callable[[Point], dict[int, float]]) -> str:
-    whole = correlation(found, get)
+def _ties(values: Sequence[float]) -> list[int]:
+    """The rank of each value, the same for values that differ by less than rows.csv keeps of what they are made of."""
+    order = np.argsort(values)
+    gaps = np.diff(np.asarray(values)[order]) > STORED * 100
+    ranks = np.empty(len(values), dtype=int)
+    ranks[order] = np.concatenate([[0], np.cumsum(gaps)])
+    return [int(rank) for rank in ranks]
+
+
+def _sentence(points: Sequence[Point], name: str, get: Callable[[Point], dict[int, float]]) -> str:
+    whole = correlation(points, get)
     if whole.n == 0:
         return f"{name[0].upper()}{name[1:]}: no rank correlation, for lack of common seeds or of sources."
-    rest = correlation([point for point in found if point.source != "least"], get)
+    rest = correlation([point for point in points if point.source != "least"], get)
     without = f"; without the least similar source {correlation_text(rest)}" if rest.n else ""
     return f"Rank correlation of similarity with {name}, within targets: {correlation_text(whole)}{without}."
 
@@ -280,35 +267,50 @@ def correlation_text(c: Comparison) -> str:
     return f"{signed(c.mean, 2)}{bounds} ({c.n})" if c.n else DASH
 
 
-def similarity_table(sources: Sources, scale: str) -> Table | None:
-    """Similarities of the source's families, and of the lists, to each target; None without a choice."""
-    targets = list(dict.fromkeys(one.target for one in sources.similarities))
-    heading = f"Similarity of sources and targets, {captions.scale_note(scale)}"
-    table = Table(
-        "similarity",
-        heading,
-        captions.similarity(sources.network, sources.gamma),
-        ["source", "kind", "classes", "images", *targets],
-    )
-    for (kind, source), part in group(sources.similarities, lambda one: (one.kind, one.source)).items():
-        by_target = {one.target: one for one in part}
-        cells = [source, kind, f"{part[0].classes:,}", f"{part[0].images:,}"]
-        record: dict[str, Value] = {"scale": scale, "kind": kind, "source": source, "classes": part[0].classes}
-        record |= {f"emd_{name}": by_target[name].emd for name in targets}
-        table.add([*cells, *(f"{by_target[name].similarity:.4f}" for name in targets)], record)
-    return table if table.lines else None
+def similarity_table(results: Results, study: Study) -> Table | None:
+    """Similarities of the source's families, and of the lists, to each target."""
+    if study.sources.similarity.empty:
+        return None
+    targets = list(study.sources.similarity.target.unique())
+    lines = [part.set_index("target") for _, part in study.sources.similarity.groupby(["kind", "source"], sort=False)]
+
+    def first(name: str, format: Callable[[Any], str] = str, key: str = "") -> Column[pd.DataFrame]:
+        return Column(name, lambda part: part[name].iloc[0], format, key)
+
+    columns: list[Column[pd.DataFrame]] = [
+        first("source", key="source"),
+        first("kind", key="kind"),
+        first("classes", "{:,}".format, "classes"),
+        first("images", "{:,}".format),
+        *(Column(name, lambda part, name=name: part.similarity[name], "{:.4f}".format) for name in targets),
+        *(Column("", lambda part, name=name: part.emd[name], key=f"emd_{name}") for name in targets),
+    ]
+    return make_table("similarity", results, columns, lines, values=_features(study.sources))
 
 
-def nearest_table(sources: Sources, scale: str) -> Table | None:
-    """The nearest classes of each target, with the similarity of each alone; None without a choice."""
-    heading = f"Nearest source classes, {captions.scale_note(scale)}"
-    header = ["target", *(f"{rank}." for rank in range(1, SHOWN + 1))]
-    table = Table("nearest", heading, captions.nearest(sources.network, sources.gamma), header)
-    for target, part in group(sources.nearest, lambda one: one.target).items():
-        first = sorted(part, key=lambda one: one.rank)[:SHOWN]
-        cells = [f"{one.label} ({one.family}) {one.similarity:.4f}" for one in first]
-        record: dict[str, Value] = {"scale": scale, "target": target}
-        for one in first:
-            record |= {f"source_{one.rank}": one.source, f"similarity_{one.rank}": one.similarity}
-        table.add([target, *cells, *[DASH] * (SHOWN - len(cells))], record)
-    return table if table.lines else None
+def _features(sources: Sources) -> dict[str, object]:
+    return {"network": sources.network, "gamma": setting_number(sources.gamma)}
+
+
+def nearest_table(results: Results, study: Study) -> Table | None:
+    """The nearest classes of each target, with the similarity of each alone."""
+    if study.sources.nearest.empty:
+        return None
+    near = study.sources.nearest.sort_values("rank", kind="stable")
+    lines = [(name, list(near[near.target == name].head(NEAREST).itertuples())) for name in study.sources.nearest.target.unique()]
+
+    def ranked(rank: int) -> list[Column[Any]]:
+        def get(line: Any) -> Any:
+            return line[1][rank - 1] if len(line[1]) >= rank else None
+
+        def text(line: Any) -> str | None:
+            return f"{get(line).label} ({get(line).family}) {get(line).similarity:.4f}" if get(line) else None
+
+        return [
+            Column(f"{rank}.", text),
+            *(Column("", lambda line, name=name: getattr(get(line), name, None), key=f"{name}_{rank}") for name in ("source", "similarity")),
+        ]
+
+    target: list[Column[Any]] = [Column("target", lambda line: line[0], key="target")]
+    columns = [*target, *(column for rank in range(1, NEAREST + 1) for column in ranked(rank))]
+    return make_table("nearest", results, columns, lines, values=_features(study.sources))

@@ -5,9 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from statistics import fmean
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from l2sp_suite.report.texts import unit_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,22 +30,23 @@ class Summary:
     """Mean and sample standard deviation (n - 1; NaN for n < 2) of `n` runs, in any unit.
 
     `diverged` counts the runs whose value is not finite. The mean is NaN as soon as one run diverged: an
-    average over the survivors would flatter the arm.
+    average over the survivors would flatter the arm. `digits`: with so many decimals it is printed.
     """
 
     mean: float = math.nan
     sd: float = math.nan
     n: int = 0
     diverged: int = 0
+    digits: int = 2
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Paired differences, an arm's runs minus the baseline's, in the metric's own sign.
+    """Paired differences, an arm's runs minus the baseline's, in the printed unit and the metric's own sign.
 
     `low` and `high` bound the 95 % interval and are NaN for fewer than two pairs. `no_spread`: all
     differences are equal, so the interval has shrunk to a point and says nothing about the noise.
-    `verdict` is about the arm: one of `VERDICTS`, or empty where no seed is shared.
+    `verdict` is about the arm: one of `VERDICTS`, or empty where no seed is shared. `digits` as in `Summary`.
     """
 
     mean: float = math.nan
@@ -51,15 +55,17 @@ class Comparison:
     n: int = 0
     no_spread: bool = False
     verdict: str = NO_PAIRS
+    digits: int = 2
 
 
-def summarise(values: Sequence[float] | pd.Series[float]) -> Summary:
+def summarise(values: Sequence[float] | pd.Series[float], digits: int = 2) -> Summary:
     """Mean and sample standard deviation of `values`; none give NaN and n = 0."""
     array = np.asarray(values, dtype=float)
     diverged = int((~np.isfinite(array)).sum())
     if not len(array) or diverged:
-        return Summary(n=len(array), diverged=diverged)
-    return Summary(float(array.mean()), float(array.std(ddof=1)) if len(array) > 1 else math.nan, len(array))
+        return Summary(n=len(array), diverged=diverged, digits=digits)
+    sd = float(array.std(ddof=1)) if len(array) > 1 else math.nan
+    return Summary(float(array.mean()), sd, len(array), digits=digits)
 
 
 def interval(differences: Sequence[float], level: float = 0.95) -> tuple[float, float]:
@@ -80,17 +86,20 @@ def interval(differences: Sequence[float], level: float = 0.95) -> tuple[float, 
     return float(ends.low), float(ends.high)
 
 
-def paired(base: pd.DataFrame, other: pd.DataFrame) -> pd.DataFrame:
-    """The runs of two arms that may be compared, a pair a line: `seed`, and `base` and `other`, their values.
+def paired(base: pd.DataFrame, other: pd.DataFrame) -> list[tuple[int, float, float]]:
+    """The runs of two arms that may be compared: seed, and both values, in the runs' unit.
 
     Two runs form a pair if seed, w0, learning rate, steps, metric, split and number of evaluated items agree; a
     diverged run evaluated nothing.
     """
-    columns = [*PAIRED, "n", "shown"]
-    pairs = base[columns].merge(other[columns], on=list(PAIRED), suffixes=("_base", "_other"))
-    same = (pairs.n_base == pairs.n_other) | (pairs.n_base.isna() & pairs.n_other.isna())
-    pairs = pairs[same.fillna(False).astype(bool) | ~np.isfinite(pairs.shown_base + pairs.shown_other)]
-    return pairs.rename(columns={"shown_base": "base", "shown_other": "other"})[["seed", "base", "other"]]
+
+    def by_key(runs: pd.DataFrame) -> dict[tuple[Any, ...], tuple[int, float, Any]]:
+        keys = zip(*(runs[name] for name in PAIRED), strict=True)
+        return dict(zip(keys, zip(runs.seed, runs.value, runs.n.fillna(-1), strict=True), strict=True))
+
+    first, second = by_key(base), by_key(other)
+    pairs = [(*first[key], *second[key]) for key in second if key in first]
+    return [(seed, a, b) for seed, a, n, _, b, m in pairs if not math.isfinite(a + b) or n == m]
 
 
 def compare(base: pd.DataFrame, other: pd.DataFrame, better: str) -> Comparison:
@@ -107,17 +116,17 @@ def compare(base: pd.DataFrame, other: pd.DataFrame, better: str) -> Comparison:
         raise ValueError(f"better is {better!r}, not higher or lower")
     if base.empty or other.empty:
         return Comparison()
-    pairs = paired(base, other)
-    differences = (pairs.other - pairs.base).to_numpy()
-    if not len(differences):
+    pairs = [(a, b) for _, a, b in paired(base, other)]
+    if not pairs:
         return Comparison()
-    if not np.isfinite(differences).all():
-        return Comparison(n=len(differences), verdict=DIVERGED)
-    mean, n = float(differences.mean()), len(differences)
+    unit, n, differences = unit_of(base.metric.iloc[0]), len(pairs), [b - a for a, b in pairs]
+    if not all(map(math.isfinite, differences)):
+        return Comparison(n=n, verdict=DIVERGED, digits=unit.digits)
+    mean = fmean(differences) * unit.factor
     if n == 1:
-        return Comparison(mean, n=1, verdict=ONE_SEED)
-    if np.ptp(differences) <= STORED * np.abs(pairs[["base", "other"]].to_numpy()).max():
-        return Comparison(mean, mean, mean, n, True, NOT_SEPARABLE)
-    low, high = interval(differences)  # type: ignore[arg-type]
+        return Comparison(mean, n=1, verdict=ONE_SEED, digits=unit.digits)
+    if max(differences) - min(differences) <= STORED * max(abs(value) for pair in pairs for value in pair):
+        return Comparison(mean, mean, mean, n, True, NOT_SEPARABLE, unit.digits)
+    low, high = (end * unit.factor for end in interval(differences))
     verdict = NOT_SEPARABLE if low <= 0 <= high else BETTER if (low > 0) == (better == "higher") else WORSE
-    return Comparison(mean, low, high, n, False, verdict)
+    return Comparison(mean, low, high, n, False, verdict, unit.digits)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from l2sp_suite.report.statistics import Comparison, Summary
 from l2sp_suite.report.text import DASH, escape_latex, escape_markdown
-from l2sp_suite.report.texts import say, words
+from l2sp_suite.report.texts import words
+
+if TYPE_CHECKING:
+    from l2sp_suite.report.load import Results
 
 __all__ = ["FORMATS", "Column", "Table", "make_table"]
 
@@ -30,7 +33,8 @@ class Column(Generic[Line]):
         value: the un-rounded value of a line: a number, a text, None, a `Summary` or a `Comparison`.
         format: prints the value of a line.
         key: heading in the CSV; empty for a column that only people see. A `Summary` becomes the columns
-            `<key>_mean`, `_sd` and `_n`; a `Comparison` becomes `<key>difference`, `low`, `high`, `pairs`, `verdict`.
+            `<key>_mean`, `_sd` and `_n`; a `Comparison` becomes `difference`, `low`, `high`, `pairs` and `verdict`, with
+            what `key` has before "difference".
     """
 
     name: str
@@ -45,7 +49,7 @@ class Column(Generic[Line]):
         if isinstance(value, Comparison):
             numbers = {"difference": value.mean, "low": value.low, "high": value.high}
             both = {**numbers, "pairs": value.n, "verdict": value.verdict}
-            return {f"{self.key}{name}": part for name, part in both.items()}
+            return {f"{self.key.removesuffix('difference')}{name}": part for name, part in both.items()}
         return {self.key: value}
 
 
@@ -109,7 +113,7 @@ class Table:
 
 def make_table(
     name: str,
-    scale: str,
+    results: Results,
     columns: Sequence[Column[Line]],
     lines: Iterable[Line],
     summary: Sequence[str] = (),
@@ -117,12 +121,12 @@ def make_table(
 ) -> Table:
     """A table of `lines`; title and caption are those of `name` in captions.yaml, `values` fills their placeholders."""
     text = words("captions")["tables"][name]
-    heading, caption = (say(text[part], scale, **(values or {})) for part in ("title", "caption"))
+    heading, caption = (results.say(text[part], **(values or {})) for part in ("title", "caption"))
     table = Table(name, heading, caption, [column.name for column in columns if column.name], summary=summary)
     for line in lines:
         values_of_line = [(column, column.value(line)) for column in columns]
         table.cells.append([column.format(value) for column, value in values_of_line if column.name])
-        record = {"scale": scale}
+        record: dict[str, Any] = {"scale": results.scale}
         for column, value in values_of_line:
             record |= column.record(value) if column.key else {}
         table.records.append(record)

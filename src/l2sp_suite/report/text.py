@@ -7,10 +7,10 @@ import re
 from collections.abc import Iterable
 
 from l2sp_suite.report.statistics import Comparison, Summary
-from l2sp_suite.report.texts import Unit
 
 __all__ = [
     "DASH",
+    "Shown",
     "count",
     "difference",
     "escape_latex",
@@ -18,7 +18,6 @@ __all__ = [
     "interval_text",
     "listed",
     "mean_and_sd",
-    "plain",
     "setting_number",
     "signed",
 ]
@@ -52,9 +51,19 @@ _LATEX = {
 }
 
 
-def plain(value: float, unit: Unit) -> str:
-    """`value`, in the printed unit, with the unit's decimals; a dash where there is none."""
-    return f"{value:.{unit.digits}f}" if math.isfinite(value) else DASH
+class Shown(float):
+    """A value in the printed unit that prints itself with so many decimals; a dash where there is none."""
+
+    digits: int
+
+    def __new__(cls, value: float, digits: int) -> Shown:
+        """`value` with `digits` decimals."""
+        shown = super().__new__(cls, value)
+        shown.digits = digits
+        return shown
+
+    def __str__(self) -> str:
+        return f"{self:.{self.digits}f}" if math.isfinite(self) else DASH
 
 
 def count(number: float | str | None) -> str:
@@ -62,14 +71,14 @@ def count(number: float | str | None) -> str:
     return f"{int(number):,}" if number and number == number else DASH
 
 
-def mean_and_sd(summary: Summary, unit: Unit) -> str:
+def mean_and_sd(summary: Summary) -> str:
     """`mean ± sd (n)`; one run has no spread; a diverged run is said instead of averaged away."""
     if summary.n == 0:
         return DASH
     if summary.diverged:
         return f"diverged ({summary.diverged} of {summary.n})"
-    spread = f" ± {plain(summary.sd, unit)}" if summary.n > 1 else ""
-    return f"{plain(summary.mean, unit)}{spread} ({summary.n})"
+    spread = f" ± {summary.sd:.{summary.digits}f}" if summary.n > 1 else ""
+    return f"{summary.mean:.{summary.digits}f}{spread} ({summary.n})"
 
 
 def signed(value: float, digits: int) -> str:
@@ -82,17 +91,17 @@ def signed(value: float, digits: int) -> str:
     return text if rounded == 0 else ("+" if rounded > 0 else "−") + text
 
 
-def difference(comparison: Comparison, unit: Unit) -> str:
+def difference(comparison: Comparison) -> str:
     """Signed mean difference, or a dash."""
-    return signed(comparison.mean, unit.digits)
+    return signed(comparison.mean, comparison.digits)
 
 
-def interval_text(comparison: Comparison, unit: Unit) -> str:
+def interval_text(comparison: Comparison) -> str:
     """`[low, high] (pairs)`, or a dash for fewer than two pairs; says so where it has shrunk to a point."""
     ends = (comparison.low, comparison.high)
     if not math.isfinite(comparison.low):
         return DASH
-    digits = unit.digits
+    digits = comparison.digits
     if comparison.low * comparison.high > 0:  # an end must not read as zero where the verdict rests on it
         digits += next((more for more in range(4) if all(round(end, digits + more) for end in ends)), 0)
     low, high = (signed(end, digits) for end in ends)

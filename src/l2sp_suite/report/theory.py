@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
-from l2sp_suite.report import captions
-from l2sp_suite.report.table import Table, Value
+from l2sp_suite.report.load import Results
+from l2sp_suite.report.table import Column, Table, make_table
 from l2sp_suite.theory.linear import (
     DRAWS,
     ESTIMATORS,
@@ -19,7 +20,7 @@ from l2sp_suite.theory.linear import (
     simulate,
 )
 
-__all__ = ["ERRORS", "Check", "checks", "table7"]
+__all__ = ["ERRORS", "TRUTH2", "Check", "checks", "table7"]
 
 TRUTH2 = 1.0
 ERRORS = (0.05, 0.25, 0.9)
@@ -31,13 +32,7 @@ SHOWN = (1.0, 0.25)
 _FORMS = {
     "LS": ("z", "w*", "σ² I", "0", "pσ²"),
     "L2": ("z / (1+α)", "w* / (1+α)", "σ² I / (1+α)²", "α²‖w*‖² / (1+α)²", "(α²‖w*‖² + pσ²) / (1+α)²"),
-    "L2-SP": (
-        "(z + α w0) / (1+α)",
-        "w* + α ε / (1+α)",
-        "σ² I / (1+α)²",
-        "α²‖ε‖² / (1+α)²",
-        "(α²‖ε‖² + pσ²) / (1+α)²",
-    ),
+    "L2-SP": ("(z + α w0) / (1+α)", "w* + α ε / (1+α)", "σ² I / (1+α)²", "α²‖ε‖² / (1+α)²", "(α²‖ε‖² + pσ²) / (1+α)²"),
 }
 
 
@@ -66,34 +61,46 @@ class Check:
 @cache
 def checks() -> tuple[Check, ...]:
     """Every strength with every start, on one design and one draw of noise."""
-    found = []
-    for error2 in ERRORS:
-        problem = make_problem(TRUTH2, error2)
-        for alpha in STRENGTHS:
-            found.append(Check(problem, error2, alpha, closed_form(problem, alpha), simulate(problem, alpha)))
-    return tuple(found)
+    problems = [(error2, make_problem(TRUTH2, error2)) for error2 in ERRORS]
+    return tuple(
+        Check(problem, error2, alpha, closed_form(problem, alpha), simulate(problem, alpha))
+        for error2, problem in problems
+        for alpha in STRENGTHS
+    )
 
 
-def table7(scale: str) -> Table:
+def table7(results: Results) -> Table:
     """Least squares, L2 and L2-SP in linear regression; the same at every scale, as it needs no data."""
-    header = ["estimator", "closed form", "paper: expectation", "paper: variance", "ours: bias²", "ours: MSE"]
-    header += [f"{name}: theory / simulated" for name in ("variance", "bias²", "MSE")]
-    all_checks = checks()
-    shown = next(check for check in all_checks if (check.alpha, check.error2) == SHOWN)
+    check = next(check for check in checks() if (check.alpha, check.error2) == SHOWN)
+    forms = ("closed form", "paper: expectation", "paper: variance", "ours: bias²", "ours: MSE")
+
+    def moment(name: str, key: str) -> list[Column[str]]:
+        def value(line: str) -> tuple[float, float]:
+            return getattr(check.theory[line], key), getattr(check.simulated[line], key)
+
+        # To six digits: the last ones of a simulation are the processor's.
+        return [
+            Column(f"{name}: theory / simulated", value, lambda pair: f"{pair[0]:.4f} / {pair[1]:.4f}"),
+            Column("", lambda line: float(f"{value(line)[0]:.6g}"), key=f"{key}_theory"),
+            Column("", lambda line: float(f"{value(line)[1]:.6g}"), key=f"{key}_simulated"),
+        ]
+
+    columns: list[Column[str]] = [
+        Column("estimator", str, key="estimator"),
+        *(Column(name, lambda line, place=place: _FORMS[line][place]) for place, name in enumerate(forms)),
+        *(c for name, key in (("variance", "variance"), ("bias²", "bias2"), ("MSE", "mse")) for c in moment(name, key)),
+    ]
+    return make_table("table7", results, columns, ESTIMATORS, values=_caption(check))
+
+
+def _caption(check: Check) -> dict[str, Any]:
     limits = [(error2, beats_least_squares_below(make_problem(TRUTH2, error2), error2)) for error2 in ERRORS]
-    caption = captions.table7(shown.problem, *SHOWN, limits, DRAWS, max(check.deviation for check in all_checks))
-    table = Table("table7", "Table 7 (linear regression, orthonormal design)", caption, header)
-    for name in ESTIMATORS:
-        theory, found = shown.theory[name], shown.simulated[name]
-        numbers = [(getattr(theory, key), getattr(found, key)) for key in ("variance", "bias2", "mse")]
-        cells = [f"{expected:.4f} / {measured:.4f}" for expected, measured in numbers]
-        table.add([name, *_FORMS[name], *cells], _record(name, numbers, scale))
-    return table
-
-
-def _record(name: str, numbers: Sequence[tuple[float, float]], scale: str) -> dict[str, Value]:
-    record: dict[str, Value] = {"scale": scale, "estimator": name}
-    # To six digits: the last ones of a simulation are the processor's.
-    for key, (expected, measured) in zip(("variance", "bias2", "mse"), numbers, strict=True):
-        record |= {f"{key}_theory": float(f"{expected:.6g}"), f"{key}_simulated": float(f"{measured:.6g}")}
-    return record
+    n, p = check.problem.design.shape
+    return {
+        **{"n": n, "p": p, "sigma": check.problem.sigma, "truth2": float(check.problem.truth @ check.problem.truth)},
+        **{"alpha": check.alpha, "error2": check.error2, "draws": DRAWS},
+        "worst": 100 * max(check.deviation for check in checks()),
+        "bounds": "; ".join(
+            f"‖ε‖² = {size:g}: {'at every α' if math.isinf(limit) else f'for α < {limit:.3g}'}" for size, limit in limits
+        ),
+    }
