@@ -29,7 +29,7 @@ from l2sp_suite.report.records import (
 )
 from l2sp_suite.report.runs import Problem, RunRecords, read_runs, six_digits
 from l2sp_suite.report.text import setting_number
-from l2sp_suite.report.texts import say, symbol, unit_of
+from l2sp_suite.report.texts import say, symbol
 from l2sp_suite.utils.errors import UserError
 from l2sp_suite.utils.files import write_atomically
 from l2sp_suite.utils.run_paths import run_folder
@@ -45,7 +45,7 @@ class Results:
     """All that is known of one scale.
 
     `runs` has a line a run: the columns of rows.csv (see `records.SCHEMAS`), one for each hyper-parameter (`hyper`), and
-    `study_name` (its study without the point), `shown` and `train_shown` (its values in the printed unit).
+    `study_name` (its study without the point).
     `problems` are for a person to read, `written` the files that were renewed.
     """
 
@@ -153,10 +153,7 @@ class Results:
 
     def __post_init__(self) -> None:
         runs = self.runs
-        factors = runs.metric.map(lambda metric: unit_of(metric).factor).astype(float)
-        derived = {"study_name": runs.study.str.partition("/")[0] if len(runs) else runs.study}
-        derived |= {"shown": runs.value * factors, "train_shown": runs.train_value * factors}
-        self.runs = runs.assign(**derived)
+        self.runs = runs.assign(study_name=runs.study.str.partition("/")[0] if len(runs) else runs.study)
         self._main_runs = {key: part for key, part in self.main.groupby(["experiment", "arm"])} if len(runs) else {}
 
 

@@ -91,7 +91,9 @@ def _cell(value: Any, kind: str) -> str:
         return ""
     if kind == "truth":
         return "true" if value else "false"
-    return f"{value:.10g}" if isinstance(value, float) and not kind.startswith("whole") else str(value)
+    if kind.startswith("whole"):  # a column with a gap holds floats
+        return str(int(value))
+    return f"{value:.10g}" if isinstance(value, float) else str(value)
 
 
 def parse_records(text: str, name: str, source: str | Path) -> pd.DataFrame:
@@ -136,13 +138,9 @@ def _name(cell: str) -> str:
 
 
 def hyper_value(value: Any) -> float | str:
-    """A hyper-parameter: a number where it is one, also as text, else a text; NaN for none."""
-    if value is None or value == "":
-        return math.nan
-    if isinstance(value, bool):
-        return str(value).lower()
+    """A hyper-parameter: a number where it is one, also as text, else a text; NaN for an empty cell."""
     try:
-        return float(value)
+        return str(value) if isinstance(value, bool) else float(math.nan if value == "" else value)
     except (TypeError, ValueError):
         return str(value)
 

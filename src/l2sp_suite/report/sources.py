@@ -94,14 +94,16 @@ class Study:
     def measures(self, results: Results) -> dict[str, Callable[[Point], dict[int, float]]]:
         """By name what may go with a source's similarity: of a point its values by seed."""
 
+        def factor(point: Point, arm: str) -> float:
+            return unit_of(point.arms[arm].metric.iloc[0]).factor if len(point.arms[arm]) else 1.0
+
         def value(arm: str) -> Callable[[Point], dict[int, float]]:
-            return lambda point: dict(zip(point.arms[arm].seed, point.arms[arm].shown, strict=True))
+            return lambda point: {seed: value * factor(point, arm) for seed, value in zip(point.arms[arm].seed, point.arms[arm].value, strict=True)}
 
         def gain(arm: str) -> Callable[[Point], dict[int, float]]:
             def by_seed(point: Point) -> dict[int, float]:
-                factor = unit_of(point.arms[arm].metric.iloc[0]).factor if len(point.arms[arm]) else 1.0
                 pairs = paired(point.arms[results.arms.baseline], point.arms[arm])
-                return {seed: (other - base) * factor for seed, base, other in pairs}
+                return {seed: (other - base) * factor(point, arm) for seed, base, other in pairs}
 
             return by_seed
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from statistics import fmean
+from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from l2sp_suite.report.texts import unit_of
+from l2sp_suite.report.texts import FRACTION, Unit, unit_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,7 +27,7 @@ STORED = 2e-9
 
 @dataclass(frozen=True)
 class Summary:
-    """Mean and sample standard deviation (n - 1; NaN for n < 2) of `n` runs, in any unit.
+    """Mean and sample standard deviation (n - 1; NaN for n < 2) of `n` runs, in the printed unit.
 
     `diverged` counts the runs whose value is not finite. The mean is NaN as soon as one run diverged: an
     average over the survivors would flatter the arm. `digits`: with so many decimals it is printed.
@@ -58,14 +58,15 @@ class Comparison:
     digits: int = 2
 
 
-def summarise(values: Sequence[float] | pd.Series[float], digits: int = 2) -> Summary:
-    """Mean and sample standard deviation of `values`; none give NaN and n = 0."""
-    array = np.asarray(values, dtype=float)
-    diverged = int((~np.isfinite(array)).sum())
-    if not len(array) or diverged:
-        return Summary(n=len(array), diverged=diverged, digits=digits)
-    sd = float(array.std(ddof=1)) if len(array) > 1 else math.nan
-    return Summary(float(array.mean()), sd, len(array), digits=digits)
+def summarise(values: Iterable[float], unit: Unit = FRACTION) -> Summary:
+    """Mean and sample standard deviation of `values`, printed in `unit`; none give NaN and n = 0."""
+    numbers = list(values)
+    n, diverged = len(numbers), sum(not math.isfinite(value) for value in numbers)
+    if not n or diverged:
+        return Summary(n=n, diverged=diverged, digits=unit.digits)
+    mean = fmean(numbers)
+    sd = stdev(numbers, mean) * unit.factor if n > 1 else math.nan
+    return Summary(mean * unit.factor, sd, n, digits=unit.digits)
 
 
 def interval(differences: Sequence[float], level: float = 0.95) -> tuple[float, float]:

@@ -15,7 +15,7 @@ from l2sp_suite.report.statistics import WORSE, Comparison, Summary, compare
 from l2sp_suite.report.table import Column, Table, make_table
 from l2sp_suite.report.tables import comparison_columns, comparison_group, measured, per_arm, value_of
 from l2sp_suite.report.text import DASH, Shown, count, difference, listed, mean_and_sd, setting_number
-from l2sp_suite.report.texts import symbol, unit_of
+from l2sp_suite.report.texts import FRACTION, symbol, unit_of
 
 __all__ = ["Rung", "Sweep", "alpha", "flow", "ladder", "learning_rate", "provenance", "regime", "selection", "sweeps", "sweeps_table"]
 
@@ -62,9 +62,11 @@ def _arm_ladder(results: Results, study: pd.DataFrame, experiment: str, arm: str
 
 
 def _mean(runs: pd.DataFrame, column: str) -> Shown:
-    """The mean of a column over runs: of distances with two decimals, of values with the metric's."""
-    digits = 2 if column == "distance_w0" or runs.empty else unit_of(runs.metric.iloc[0]).digits
-    return Shown(runs[column].mean(skipna=False) if len(runs) else math.nan, digits)
+    """The mean of a column over runs: of distances with two decimals, of values as the metric is printed."""
+    if runs.empty:
+        return Shown(math.nan, 2)
+    unit = FRACTION if column == "distance_w0" else unit_of(runs.metric.iloc[0])
+    return Shown(fmean(runs[column]) * unit.factor, unit.digits)
 
 
 def _arm_details(arm: str, runs: Callable[[Any], pd.DataFrame], results: Results, train: str = "", distance: str = "") -> list[Column[Any]]:
@@ -74,7 +76,7 @@ def _arm_details(arm: str, runs: Callable[[Any], pd.DataFrame], results: Results
         return Column("", lambda line: runs(line)[name].iloc[0] if len(runs(line)) else None, key=f"{arm}_{name}")
 
     return [
-        Column(train, lambda line: _mean(runs(line), "train_shown"), key=f"{arm}_train"),
+        Column(train, lambda line: _mean(runs(line), "train_value"), key=f"{arm}_train"),
         Column(distance, lambda line: _mean(runs(line), "distance_w0"), key=f"{arm}_distance_w0"),
         *map(hyper, results.hyper),
     ]
@@ -121,7 +123,7 @@ def regime(results: Results) -> Table | None:
         return results.selected(runs.experiment.iloc[0], arm)
 
     def train(runs: pd.DataFrame) -> Summary:
-        return value_of(runs.assign(shown=runs.train_shown)) if runs.train_value.notna().all() else Summary()
+        return value_of(runs, "train_value") if runs.train_value.notna().all() else Summary()
 
     def first(name: str, key: str = "") -> Column[pd.DataFrame]:
         return Column("" if key else name, lambda runs: runs[name].iloc[0], key=key or name)
@@ -264,9 +266,9 @@ def _chosen(results: Results, trials: pd.DataFrame, experiment: str, arm: str) -
 def _means(results: Results, trials: pd.DataFrame, count: int) -> pd.DataFrame:
     """One run per setting and seed that each of `count` experiments was tried with: the mean over these."""
     points = trials.groupby([*results.setting, "seed"], dropna=False)
-    full = trials[points["shown"].transform("size") == count]
-    means = full.groupby([*results.setting, "seed"], dropna=False)["shown"].transform("mean")
-    lines = full.assign(shown=means, experiment=f"mean of {count}")
+    full = trials[points["value"].transform("size") == count]
+    means = full.groupby([*results.setting, "seed"], dropna=False)["value"].transform("mean")
+    lines = full.assign(value=means, experiment=f"mean of {count}")
     return lines.drop_duplicates([*results.setting, "seed"])
 
 

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+import pandas as pd
+
 from l2sp_suite.report.statistics import Comparison, Summary
 from l2sp_suite.report.text import DASH, escape_latex, escape_markdown
 from l2sp_suite.report.texts import words
@@ -21,7 +23,7 @@ FORMATS = ("md", "csv", "tex")
 
 def as_text(value: Any) -> str:
     """The text of a value; a dash for None and NaN."""
-    return DASH if value is None or value != value else str(value)
+    return DASH if pd.isna(value) else str(value)
 
 
 @dataclass(frozen=True)
@@ -85,8 +87,6 @@ class Table:
         return "\n\n".join([f"# {self.heading}", self.markdown(), *self.summary, self.caption]) + "\n"
 
     def _csv(self) -> str:
-        import pandas as pd
-
         # As objects: pandas would turn a column of counts with one gap into floats.
         frame = pd.DataFrame(self.records, dtype=object)
         return frame.map(_csv_cell).to_csv(index=False, lineterminator="\n")
@@ -134,6 +134,6 @@ def make_table(
 
 
 def _csv_cell(value: Any) -> Any:
-    if value is None or value != value:
+    if pd.isna(value):
         return ""
     return f"{value:.10g}" if isinstance(value, float) else value

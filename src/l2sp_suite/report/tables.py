@@ -52,19 +52,18 @@ class Pair:
     comparisons: Mapping[str, Comparison]
 
 
-def value_of(runs: pd.DataFrame) -> Summary:
-    """Mean and spread of the runs' own metric."""
-    return summarise(runs.shown, unit_of(runs.metric.iloc[0]).digits) if len(runs) else Summary()
+def value_of(runs: pd.DataFrame, column: str = "value") -> Summary:
+    """Mean and spread of the runs' own metric, on what they were evaluated on or (`train_value`) trained on."""
+    return summarise(runs[column], unit_of(runs.metric.iloc[0])) if len(runs) else Summary()
 
 
 def measured(runs: pd.DataFrame, metric: str) -> Summary:
     """Mean and spread of any recorded metric over those of the runs that measured it; diverged runs count as such."""
     if runs.empty or runs.metric.iloc[0] == metric:
         return value_of(runs)
-    unit = unit_of(runs.metric.iloc[0])
     recorded = runs.metrics.str.extract(rf"(?:^| ){re.escape(metric)}=(\S+)")[0].astype(float)
-    values = (recorded * unit.factor).where(np.isfinite(runs.value), runs.shown)
-    return summarise(values[recorded.notna() | ~np.isfinite(runs.value)], unit.digits)
+    values = recorded.where(np.isfinite(runs.value), runs.value)
+    return summarise(values[recorded.notna() | ~np.isfinite(runs.value)], unit_of(runs.metric.iloc[0]))
 
 
 def per_arm(results: Results, make: Callable[[str, str], Sequence[Column[Line]]]) -> list[Column[Line]]:

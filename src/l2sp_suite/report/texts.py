@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-__all__ = ["ROOT", "Unit", "mark", "note_of_scale", "ours", "own_pictures", "say", "symbol", "unit_of", "words"]
+__all__ = ["FRACTION", "ROOT", "Unit", "mark", "note_of_scale", "ours", "own_pictures", "say", "symbol", "unit_of", "words"]
 
 ROOT = Path(__file__).parents[3]
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C one is ten times as fast
@@ -29,6 +29,9 @@ class Unit:
     points: str
     differences: str
     axis: str
+
+
+FRACTION = Unit("fraction", 1.0, 2, "", "", "", "")
 
 
 @cache
