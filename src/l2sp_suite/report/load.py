@@ -40,12 +40,12 @@ FILES = ("rows", "curves", "layers", "data", "provenance")
 RUN = ("study", "experiment", "arm", "*", "seed")
 
 
-@dataclass
+@dataclass(eq=False)
 class Results:
     """All that is known of one scale.
 
-    `runs` has a line a run: the columns of rows.csv (see `records.SCHEMAS`), one for each hyper-parameter (`hyper`), and
-    `study_name` (its study without the point).
+    `runs` has a line a run: the columns of rows.csv and provenance.csv (see `records.SCHEMAS`), one for each
+    hyper-parameter (`hyper`), and `study_name` (its study without the point); `main` are those that belong to no side study.
     `problems` are for a person to read, `written` the files that were renewed.
     """
 
@@ -57,7 +57,6 @@ class Results:
     curves: pd.DataFrame
     layers: pd.DataFrame
     data: pd.DataFrame
-    provenance: pd.DataFrame
     problems: list[Problem] = field(default_factory=list)
     written: list[Path] = field(default_factory=list)
 
@@ -70,11 +69,6 @@ class Results:
     def setting(self) -> list[str]:
         """The columns of what is tuned on validation, in the order by which settings are sorted."""
         return ["lr", "steps", *self.hyper]
-
-    @property
-    def main(self) -> pd.DataFrame:
-        """The runs that belong to no side study."""
-        return self.runs[self.runs.study == ""]
 
     def study(self, name: str) -> pd.DataFrame:
         """The runs of one side study, all points."""
@@ -90,8 +84,11 @@ class Results:
         Raises:
             UserError: runs of several settings say so, for instance after a default was changed.
         """
-        runs = self._main_runs.get((experiment, arm))
-        return self.runs.iloc[:0] if runs is None else self.one_setting(runs[runs.selected]).sort_values("seed")
+        if (experiment, arm) not in self._selected:
+            main = self.main
+            runs = main[(main.experiment == experiment) & (main.arm == arm) & main.selected]
+            self._selected[experiment, arm] = self.one_setting(runs).sort_values("seed")
+        return self._selected[experiment, arm]
 
     def one_setting(self, runs: pd.DataFrame) -> pd.DataFrame:
         """The runs, if all have one setting: a mean over several would be no arm of any comparison.
@@ -99,8 +96,8 @@ class Results:
         Raises:
             UserError: they have not.
         """
-        settings = runs[self.setting].drop_duplicates()
-        if len(settings) > 1:
+        settings = runs[self.setting]
+        if len(runs) and len(settings := settings.drop_duplicates()) > 1:
             texts = [
                 f"{self.setting_text(line)}, lr={setting_number(line['lr'])}, {line['steps']} steps"
                 for line in settings.sort_values(self.setting).to_dict("records")
@@ -154,7 +151,8 @@ class Results:
     def __post_init__(self) -> None:
         runs = self.runs
         self.runs = runs.assign(study_name=runs.study.str.partition("/")[0] if len(runs) else runs.study)
-        self._main_runs = {key: part for key, part in self.main.groupby(["experiment", "arm"])} if len(runs) else {}
+        self.main = self.runs[self.runs.study == ""]
+        self._selected: dict[tuple[str, str], pd.DataFrame] = {}
 
 
 def load_results(results: Path, scale: str, paper: Paper, arms: Arms) -> Results:
@@ -186,7 +184,8 @@ def load_results(results: Path, scale: str, paper: Paper, arms: Arms) -> Results
             write_atomically(root / f"{name}.csv", text)
             written.append(root / f"{name}.csv")
     problems = [*records.problems, *_vanished(earlier["rows"], frames["rows"], hyper, here, unfinished)]
-    rows = frames.pop("rows")
+    by = columns_of("provenance", hyper, ORDER["provenance"])
+    rows = frames.pop("rows").merge(frames.pop("provenance"), on=by, how="left")
     arms = arms.with_runs(zip(rows.arm, rows.label, strict=True))
     printed = {name for table in paper.settings.values() for line in table for name in line.hyper}
     hyper = sorted({*hyper, *printed})

@@ -127,12 +127,10 @@ def read_study(results: Results) -> Study:
         return Study(sources, [], [], 0)
     lists = sources.similarity[sources.similarity.kind == "list"] if len(sources.similarity) else sources.similarity
     near = {(line.target, line.source): line for line in lists.itertuples()}
-    key = ["study", "experiment", "arm", *results.hyper, "seed"]
-    started = runs.merge(results.provenance[[*key, "w0_classes"]], on=key, how="left").w0_classes.fillna("")
     runs = runs.assign(
-        source=runs.study.str.extract(r"/.*?source=(\w+)")[0].fillna("").to_numpy(),
+        source=runs.study.str.extract(r"/.*?source=(\w+)")[0].fillna(""),
         target=[_target(name, {target for target, _ in near}) for name in runs.experiment],
-        started=started.to_numpy(),
+        w0_classes=runs.w0_classes.fillna(""),
     )
     reasons = [_refusal(run, near, sources) for run in runs.itertuples()]
     refused = runs.assign(reason=reasons)[[bool(reason) for reason in reasons]]
@@ -160,7 +158,7 @@ def _refusal(run: Any, near: Mapping[tuple[str, str], Any], sources: Sources) ->
     """Why the similarity of a run's source to its target is not known; empty where it is."""
     if (run.target, run.source) not in near:
         return "of a target or a source that is not of the choice that scripts/select_source.py left"
-    if run.started != sources.lists.get(run.source, "")[:12]:
+    if run.w0_classes != sources.lists.get(run.source, "")[:12]:
         return "pre-trained on another list of classes than scripts/select_source.py left"
     return ""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from statistics import fmean
 from typing import Any
 
@@ -34,6 +35,7 @@ class Rung:
         return pd.concat([runs for runs in self.arms.values() if len(runs)])
 
 
+@lru_cache(maxsize=2)
 def ladder(results: Results) -> list[Rung]:
     """The learning-rate study, by experiment and rising learning rate.
 
@@ -303,6 +305,7 @@ class Sweep:
         return [run for run, c in self.tried if (c.mean >= 0 if higher else c.mean <= 0)]
 
 
+@lru_cache(maxsize=2)
 def sweeps(results: Results) -> list[Sweep]:
     """The experiments with at least three settings of an arm that share a seed with their selected baseline runs."""
     found = []
@@ -368,10 +371,9 @@ def _finite_mean(means: Sequence[float]) -> float | None:
 
 def provenance(results: Results) -> Table | None:
     """What made the numbers: a line for each experiment, of its main runs and of each side study."""
-    runs = results.provenance
-    studies = runs.study.str.partition("/")[0] if len(runs) else runs.study
+    runs = results.runs[results.runs.commit.notna()]
     lines = sorted(
-        ((study, name, part) for (study, name), part in runs.groupby([studies, "experiment"])) if len(runs) else (),
+        ((study, name, part) for (study, name), part in runs.groupby(["study_name", "experiment"])),
         key=lambda line: (line[0], results.paper.order(line[1])),
     )
 

@@ -124,11 +124,11 @@ def make_table(
     heading, caption = (results.say(text[part], **(values or {})) for part in ("title", "caption"))
     table = Table(name, heading, caption, [column.name for column in columns if column.name], summary=summary)
     for line in lines:
-        values_of_line = [(column, column.value(line)) for column in columns]
-        table.cells.append([column.format(value) for column, value in values_of_line if column.name])
+        known = {get: get(line) for get in dict.fromkeys(column.value for column in columns)}  # some share a value
+        table.cells.append([column.format(known[column.value]) for column in columns if column.name])
         record: dict[str, Any] = {"scale": results.scale}
-        for column, value in values_of_line:
-            record |= column.record(value) if column.key else {}
+        for column in columns:
+            record |= column.record(known[column.value]) if column.key else {}
         table.records.append(record)
     return table
 

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from statistics import fmean
 from typing import Any, TypeVar
 
@@ -91,10 +92,11 @@ def comparison_group(
     return [
         Column(heading, value, difference, key),
         Column(f"{prefix}95 % interval", value, interval_text),
-        Column(f"{prefix}verdict", lambda line: value(line).verdict or None),
+        Column(f"{prefix}verdict", value, lambda comparison: comparison.verdict or DASH),
     ]
 
 
+@lru_cache(maxsize=2)
 def pairs(results: Results) -> list[Pair]:
     """The rows of Table 3 in order: the paper's, with or without runs, then experiments of our own.
 
