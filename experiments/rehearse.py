@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from l2sp_suite.preflight.dry_run import rehearse_all
-from l2sp_suite.report.rehearsal import write_rehearsal
+from l2sp_suite.preflight.dry_run_table import write_rehearsal
 from l2sp_suite.utils.exit_codes import one_line_errors
 
 

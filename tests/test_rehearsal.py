@@ -21,8 +21,7 @@ from l2sp_suite.download.state import load
 from l2sp_suite.preflight import dry_run as rehearsal
 from l2sp_suite.preflight.describe import describe
 from l2sp_suite.preflight.dry_run import closed_form, rehearse, rehearse_all
-from l2sp_suite.report.records import parse_records
-from l2sp_suite.report.rehearsal import Rehearsed, write_rehearsal
+from l2sp_suite.preflight.dry_run_table import Rehearsed, read_rehearsal, write_rehearsal
 from l2sp_suite.sweeps.plan import table3
 from l2sp_suite.utils.errors import UserError
 from miniworld import build_world, named_recipe
@@ -172,8 +171,7 @@ def test_a_failed_row_gives_no_table_and_what_was_found_is_kept_for_its_code(
 
 
 def committed() -> list[Rehearsed]:
-    path = PRINTED / "rehearsal.csv"
-    return parse_records(Rehearsed, path.read_text(), path)
+    return read_rehearsal(PRINTED / "rehearsal.csv")
 
 
 def test_the_committed_table_is_whole_and_within_bounds(tmp_path: Path) -> None:

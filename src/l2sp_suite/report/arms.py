@@ -10,8 +10,6 @@ import yaml
 
 from l2sp_suite.utils.errors import UserError
 
-__all__ = ["Arms", "read_arms"]
-
 
 @dataclass(frozen=True)
 class Arms:

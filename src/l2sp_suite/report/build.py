@@ -13,13 +13,11 @@ from l2sp_suite.report.arms import Arms
 from l2sp_suite.report.load import Results, load_results
 from l2sp_suite.report.pages import content_of, page
 from l2sp_suite.report.paper import read_paper
-from l2sp_suite.report.sources import Study, nearest_table, read_study, similarity_table, sources_table
+from l2sp_suite.report.sources import Study, nearest_table, read_sources, read_study, similarity_table, sources_table
 from l2sp_suite.report.table import FORMATS, Table
 from l2sp_suite.report.tables import SETTINGS_TABLES, settings_table, table1, table2, table3
 from l2sp_suite.report.theory import table7
 from l2sp_suite.utils.files import write_atomically
-
-__all__ = ["build_report", "print_tables", "scales_with_results"]
 
 _log = logging.getLogger(__name__)
 
@@ -121,6 +119,13 @@ def _remove_stale(folder: Path, names: Iterable[str], suffixes: Iterable[str]) -
         if path.exists():
             _log.warning("removed %s: no runs for it any more", path)
             path.unlink(missing_ok=True)  # two runners may tidy up at once
+
+
+def draw_similarity(root: Path) -> bytes:
+    """The figure of the similarities that source selection left below a scale's folder of results."""
+    from l2sp_suite.report.figures.sources import similarity
+
+    return similarity(read_sources(root).similarity, root.name)
 
 
 def scales_with_results(results: Path) -> list[str]:

@@ -34,8 +34,6 @@ from l2sp_suite.utils.errors import UserError
 from l2sp_suite.utils.files import write_atomically
 from l2sp_suite.utils.run_paths import run_folder
 
-__all__ = ["FILES", "Results", "load_results"]
-
 FILES = ("rows", "curves", "layers", "data", "provenance")
 RUN = ("study", "experiment", "arm", "*", "seed")
 
@@ -172,7 +170,9 @@ def load_results(results: Path, scale: str, paper: Paper, arms: Arms) -> Results
     here = set(_groups(now["rows"]))
     unfinished = {
         key
-        for key, group, run in zip(_runs(earlier["rows"], hyper), _groups(earlier["rows"]), _records(earlier["rows"]), strict=True)
+        for key, group, run in zip(
+            _runs(earlier["rows"], hyper), _groups(earlier["rows"]), _records(earlier["rows"]), strict=True
+        )
         if group not in here and (root / _folder_of(run, hyper)).is_dir()
     }
     frames, written, changed = {}, [], bool(len(now["rows"]) or unfinished)
@@ -194,7 +194,9 @@ def load_results(results: Path, scale: str, paper: Paper, arms: Arms) -> Results
 
 
 def _read_file(path: Path, name: str) -> pd.DataFrame:
-    return parse_records(path.read_text(encoding="utf-8") if path.is_file() else ",".join(SCHEMAS[name]).replace("*,", ""), name, path)
+    return parse_records(
+        path.read_text(encoding="utf-8") if path.is_file() else ",".join(SCHEMAS[name]).replace("*,", ""), name, path
+    )
 
 
 def _frame(records: RunRecords, name: str, hyper: Sequence[str]) -> pd.DataFrame:

@@ -23,8 +23,6 @@ from l2sp_suite.report.texts import note_of_scale, own_pictures, words
 from l2sp_suite.utils.errors import UserError
 from l2sp_suite.utils.files import write_atomically
 
-__all__ = ["content_of", "page", "update_readme"]
-
 _TEMPLATES = Path(__file__).parent / "templates"
 _PLANS = {
     **{name: name for name in ("table4", "table5", "table6", "alpha", "learning_rate", "selection", "sources")},
@@ -69,7 +67,9 @@ def content_of(
         section
         | {
             "figures": [f for name in section["figures"] for f in shown if _is(f["picture"].name, name)],
-            "tables": [(by_name[name], _command(by_name[name], results)) for name in section["tables"] if name in by_name],
+            "tables": [
+                (by_name[name], _command(by_name[name], results)) for name in section["tables"] if name in by_name
+            ],
         }
         for section in words("notes")["sections"]
     ]
@@ -78,7 +78,7 @@ def content_of(
         "note": note_of_scale(results.scale),
         "title": results.say("{others} against {baseline}"),
         "verdicts": [_verdict(results, arm, lines) for arm in results.arms.others],
-        "claims": claims(results, lines),
+        "claims": claims(results),
         "sections": [section for section in sections if section["figures"] or section["tables"]],
         "groups": _groups(results, lines),
     }
@@ -194,7 +194,9 @@ def update_readme(path: Path, results: Sequence[Results]) -> None:
     picture = ""
     if plots:
         file = (plots[0].root / "figures" / "table3.png").resolve().relative_to(path.resolve().parent)
-        picture = f"\n![{plots[0].say('{others} against {baseline}')}, {note_of_scale(plots[0].scale)}]({file.as_posix()})\n"
+        picture = (
+            f"\n![{plots[0].say('{others} against {baseline}')}, {note_of_scale(plots[0].scale)}]({file.as_posix()})\n"
+        )
     answer = "\n" + "\n".join(lines) + "\n" + picture + "\n"
     renewed, count = _ANSWER.subn(lambda match: match[1] + answer + match[2], text)
     if not count:

@@ -12,8 +12,6 @@ from typing import Any
 from l2sp_suite.report.texts import unit_of, words
 from l2sp_suite.utils.errors import UserError
 
-__all__ = ["Paper", "PaperRow", "PaperSetting", "read_lines", "read_paper"]
-
 HYPER = ("alpha", "beta")
 """The hyper-parameters that the paper's tables of settings print."""
 
@@ -135,4 +133,3 @@ def _settings(path: Path, table: Mapping[str, Any]) -> Iterator[PaperSetting]:
                 yield PaperSetting(part["experiment"], arm, hyper, printed)
     except (KeyError, ValueError) as error:
         raise UserError(f"{path}: bad or missing {error}") from error
-

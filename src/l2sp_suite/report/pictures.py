@@ -15,8 +15,6 @@ from l2sp_suite.report.tables import pairs
 from l2sp_suite.report.text import difference
 from l2sp_suite.report.texts import words
 
-__all__ = ["STUDY_FIGURES", "Picture", "pictures"]
-
 STUDY_FIGURES = ("table3", "settings", "training", "layers", "learning_rate", "sources", "similarity")
 """Names of figures that only runs make: without these an older file is out of date."""
 
@@ -55,7 +53,13 @@ def pictures(results: Results, study: Study) -> list[Picture]:
             for arm, c in p.comparisons.items()
             if c.mean == c.mean
         ]
-        add("table3", comparisons.forest, results, forest, alt=results.say("Minus {baseline}: ") + " " + "; ".join(texts))
+        add(
+            "table3",
+            comparisons.forest,
+            results,
+            forest,
+            alt=results.say("Minus {baseline}: ") + " " + "; ".join(texts),
+        )
     if tried := sweeps(results):
         texts = [f"{results.title(s.experiment)}: {label(s.arm)} {len(s.good())} of {len(s.tried)}" for s in tried]
         alt = f"Settings at least as good as {label(results.arms.baseline)}: {'; '.join(texts)}"
@@ -65,7 +69,7 @@ def pictures(results: Results, study: Study) -> list[Picture]:
         alt = f"Test metric and distance to w0 of all arms over the learning rate: {titles}; numbers in the table"
         add("learning_rate", comparisons.learning_rate, results, rungs, alt=alt)
     if study.points:
-        texts = [f"{name} {correlation_text(correlation(study.points, get))}" for name, get in study.measures(results).items()]
+        texts = [f"{name} {correlation_text(correlation(study.points, get))}" for name, get in study.measures.items()]
         add("sources", sources.sources, results, study, alt=f"Rank correlation with similarity: {'; '.join(texts)}")
     near = study.sources.similarity
     if len(near):
@@ -76,7 +80,10 @@ def pictures(results: Results, study: Study) -> list[Picture]:
             ranked = study.sources.nearest.sort_values("rank").groupby("target", sort=False).label
             alt = "; ".join(f"{target}: {', '.join(labels.head(NEAREST))}" for target, labels in ranked)
             add("classes", None, alt=alt, sample=True)
-    for name, frame, draw in (("training", results.curves, training.training), ("layers", results.layers, training.layers)):
+    for name, frame, draw in (
+        ("training", results.curves, training.training),
+        ("layers", results.layers, training.layers),
+    ):
         several = [e for e in results.experiments(frame) if frame[frame.experiment == e].arm.nunique() > 1]
         if several:
             add(name, draw, results, several, alt=f"Panels: {', '.join(map(results.title, several))}")

@@ -12,8 +12,6 @@ import pandas as pd
 
 from l2sp_suite.utils.errors import UserError
 
-__all__ = ["ORDER", "SCHEMAS", "columns_of", "hyper_of", "keys_of", "parse_records", "sort_records", "to_text"]
-
 HYPER = "*"
 """Stands in a schema where the hyper-parameters are, one column each; their names are their arms' own."""
 
@@ -73,7 +71,9 @@ def sort_records(frame: pd.DataFrame, name: str, hyper: Sequence[str]) -> pd.Dat
     """The frame in the order of its file."""
     by = columns_of(name, hyper, ORDER[name])
     texts = [column for column in by if column in hyper and frame[column].map(type).eq(str).any()]
-    return frame.sort_values(by, kind="stable", key=lambda c: c.astype(str) if c.name in texts else c, ignore_index=True)
+    return frame.sort_values(
+        by, kind="stable", key=lambda c: c.astype(str) if c.name in texts else c, ignore_index=True
+    )
 
 
 def to_text(frame: pd.DataFrame, name: str, hyper: Sequence[str] = ()) -> str:
@@ -128,7 +128,9 @@ def _column(cells: list[str], kind: str, where: str) -> Any:
             raise UserError(f"{where.format(number)} {error}; restore the file") from error
     if kind.startswith("whole"):
         return pd.array(values, dtype="Int64" if kind.endswith("?") else "int64")
-    return pd.Series(values, dtype={"number": float, "truth": bool}.get(kind.rstrip("?"), None if kind == "hyper" else object))
+    return pd.Series(
+        values, dtype={"number": float, "truth": bool}.get(kind.rstrip("?"), None if kind == "hyper" else object)
+    )
 
 
 def _name(cell: str) -> str:

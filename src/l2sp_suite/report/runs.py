@@ -16,8 +16,6 @@ from l2sp_suite.report.records import SCHEMAS, hyper_value
 from l2sp_suite.report.texts import LOADER
 from l2sp_suite.utils.run_paths import run_folder
 
-__all__ = ["Folder", "Problem", "RunRecords", "read_runs", "run_directories"]
-
 Folder = Path | zipfile.Path
 NOT_HYPER = ("name", "penalty", "penalize", "label", "selected")
 

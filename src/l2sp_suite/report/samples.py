@@ -15,8 +15,6 @@ from PIL import Image, ImageDraw, ImageFont
 from l2sp_suite.report.load import Results
 from l2sp_suite.report.texts import words
 
-__all__ = ["CLIP", "STILLS", "SampleSheet", "animation", "note_of_samples", "predictions", "sample_sheets"]
-
 STILLS, CLIP = re.compile(r"(\d+)"), re.compile(r"clip(\d+)")
 """Names of samples: single items, and the frames of one clip."""
 _WIDTH = 160  # pixels that a panel is wide at least

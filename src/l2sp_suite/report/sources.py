@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,25 +17,24 @@ import pandas as pd
 from l2sp_suite.report.load import Results
 from l2sp_suite.report.records import parse_records
 from l2sp_suite.report.runs import Problem
-from l2sp_suite.report.statistics import DIVERGED, STORED, Comparison, compare, interval, paired
-from l2sp_suite.report.table import Column, Table, make_table
-from l2sp_suite.report.tables import comparison_columns, per_arm, value_of
-from l2sp_suite.report.text import DASH, mean_and_sd, setting_number, signed
+from l2sp_suite.report.statistics import DIVERGED, STORED, Comparison, interval, paired
+from l2sp_suite.report.table import Column, Table, all_comparisons, columns_of_arms, make_table
+from l2sp_suite.report.tables import values_of_arms
+from l2sp_suite.report.text import DASH, setting_number, signed
 from l2sp_suite.report.texts import unit_of
 from l2sp_suite.utils.errors import UserError
 
-__all__ = ["NEAREST", "Point", "Study", "Sources", "correlation", "correlation_text", "nearest_table", "read_sources", "read_study", "similarity_table", "sources_table"]
-
 NEAREST = 5
 """Nearest classes of each target that the table shows."""
+Measure = Callable[["Point"], dict[int, float]]
 
 
 @dataclass(frozen=True)
 class Sources:
     """What source selection left in `results/<scale>/source/`; empty where there was none.
 
-    `similarity` and `nearest` have the columns of `records.SCHEMAS`; `network`: what gave the features, in words; `gamma` of the similarity;
-    `lists`: checksums of the lists of classes by name.
+    `similarity` and `nearest` have the columns of `records.SCHEMAS`; `network` says what gave the features; `gamma` of
+    the similarity; `lists`: checksums of the lists of classes by name.
     """
 
     similarity: pd.DataFrame = field(default_factory=pd.DataFrame)
@@ -52,14 +50,13 @@ def read_sources(root: Path) -> Sources:
     Raises:
         UserError: a file is damaged or lacks, or is not of the same choice as the others.
     """
-    folder = root / "source"
-    origin = folder / "origin.json"
+    folder, origin = root / "source", root / "source" / "origin.json"
     if not origin.exists() and not (folder / "similarity.csv").exists():
         return Sources()
     try:
         content = json.loads(origin.read_text(encoding="utf-8"))
         name, gamma, network = content["choice"]["name"], float(content["choice"]["gamma"]), content["network"]
-        words = f"{network['name']} with {network['weights']}, at {network['input_size']} px"
+        features = f"{network['name']} with {network['weights']}, at {network['input_size']} px"
         lists = {name: str(entry["sha256"]) for name, entry in content["lists"].items()}
         texts = {stem: (folder / f"{stem}.csv").read_text(encoding="utf-8") for stem in ("similarity", name)}
         digests = {file: hashlib.sha256((folder / file).read_bytes()).hexdigest() for file in content["files"]}
@@ -69,50 +66,30 @@ def read_sources(root: Path) -> Sources:
         if digest != content["files"][file]:
             raise UserError(f"{folder / file}: not of the choice in {origin.name}: run scripts/select_source.py again")
     similarity = parse_records(texts["similarity"], "similarity", folder / "similarity.csv")
-    return Sources(similarity, parse_records(texts[name], "nearest", folder / f"{name}.csv"), words, gamma, lists)
+    return Sources(similarity, parse_records(texts[name], "nearest", folder / f"{name}.csv"), features, gamma, lists)
 
 
 @dataclass(frozen=True)
 class Point:
-    """A target fine-tuned from a source: the runs of each arm, and how similar the source is to it (a line)."""
+    """A target fine-tuned from a source: the runs of each arm, and the line of `Sources.similarity` about the two."""
 
     experiment: str
-    source: str
     near: Any
     arms: Mapping[str, pd.DataFrame]
 
 
 @dataclass(frozen=True)
 class Study:
-    """The study's points, by target in the paper's order and by rising similarity, and the runs that have none."""
+    """The study's points, by target in the paper's order and by rising similarity, and the runs that are no points.
+
+    `measures`: by name, what may go with a source's similarity: of a point its values by seed, in the printed unit.
+    """
 
     sources: Sources
     points: Sequence[Point]
-    problems: Sequence[Problem]
-    withheld: int
-
-    def measures(self, results: Results) -> dict[str, Callable[[Point], dict[int, float]]]:
-        """By name what may go with a source's similarity: of a point its values by seed."""
-
-        def factor(point: Point, arm: str) -> float:
-            return unit_of(point.arms[arm].metric.iloc[0]).factor if len(point.arms[arm]) else 1.0
-
-        def value(arm: str) -> Callable[[Point], dict[int, float]]:
-            return lambda point: {seed: value * factor(point, arm) for seed, value in zip(point.arms[arm].seed, point.arms[arm].value, strict=True)}
-
-        def gain(arm: str) -> Callable[[Point], dict[int, float]]:
-            def by_seed(point: Point) -> dict[int, float]:
-                pairs = paired(point.arms[results.arms.baseline], point.arms[arm])
-                return {seed: (other - base) * factor(point, arm) for seed, base, other in pairs}
-
-            return by_seed
-
-        label = results.arms.label
-        base = label(results.arms.baseline)
-        return {
-            **{f"the accuracy of {label(arm)}": value(arm) for arm in results.arms.names},
-            **{f"what {label(arm)} gains over {base}": gain(arm) for arm in results.arms.others},
-        }
+    measures: Mapping[str, Measure]
+    problems: Sequence[Problem] = ()
+    withheld: int = 0
 
 
 def read_study(results: Results) -> Study:
@@ -121,32 +98,25 @@ def read_study(results: Results) -> Study:
     Raises:
         UserError: damaged files of the choice, or an arm has runs of several settings.
     """
-    sources = read_sources(results.root)
-    runs = results.study("source")
-    if runs.empty:
-        return Study(sources, [], [], 0)
+    sources, runs = read_sources(results.root), results.study("source")
     lists = sources.similarity[sources.similarity.kind == "list"] if len(sources.similarity) else sources.similarity
     near = {(line.target, line.source): line for line in lists.itertuples()}
-    runs = runs.assign(
-        source=runs.study.str.extract(r"/.*?source=(\w+)")[0].fillna(""),
-        target=[_target(name, {target for target, _ in near}) for name in runs.experiment],
-        w0_classes=runs.w0_classes.fillna(""),
-    )
-    reasons = [_refusal(run, near, sources) for run in runs.itertuples()]
-    refused = runs.assign(reason=reasons)[[bool(reason) for reason in reasons]]
+    names = runs.study.str.extract(r"/.*?source=(\w+)")[0].fillna("")
+    targets = [_target(name, {target for target, _ in near}) for name in runs.experiment]
+    runs = runs.assign(source=names, target=targets, w0_classes=runs.w0_classes.fillna(""))
+    runs = runs.assign(reason=[_refusal(run, near, sources) for run in runs.itertuples()])
+    refused, runs = runs[runs.reason != ""], runs[runs.reason == ""]
     remedy = "no table shows them: choose as before, or delete their folders and run them anew (make source SEEDS=3)"
     problems = [
         Problem("stale", f"{results.scale}/studies/{study}", f"{len(part)} runs {reason}; {remedy}")
         for (study, reason), part in refused.groupby(["study", "reason"])
     ]
-    points = []
-    shown = runs[[not reason for reason in reasons]]
-    for name in results.experiments(shown):
-        for (source, target), part in shown[shown.experiment == name].groupby(["source", "target"]):
-            arms = {arm: results.one_setting(part[part.arm == arm]) for arm in results.arms.names}
-            points.append(Point(name, source, near[target, source], arms))
+    points = [
+        Point(name, near[target, source], {a: results.one_setting(part[part.arm == a]) for a in results.arms.names})
+        for (name, target, source), part in runs.groupby(["experiment", "target", "source"])
+    ]
     points.sort(key=lambda point: (results.paper.order(point.experiment), point.near.similarity))
-    return Study(sources, points, problems, len(refused))
+    return Study(sources, points, _measures(results), problems, len(refused))
 
 
 def _target(experiment: str, targets: set[str]) -> str:
@@ -163,51 +133,53 @@ def _refusal(run: Any, near: Mapping[tuple[str, str], Any], sources: Sources) ->
     return ""
 
 
+def _measures(results: Results) -> dict[str, Measure]:
+    def value(arm: str) -> Measure:
+        def by_seed(point: Point) -> dict[int, float]:
+            factors = point.arms[arm].metric.map(lambda metric: unit_of(metric).factor)
+            return dict(zip(point.arms[arm].seed, point.arms[arm].value * factors, strict=True))
+
+        return by_seed
+
+    def gain(arm: str) -> Measure:
+        def by_seed(point: Point) -> dict[int, float]:
+            base, other = point.arms[results.arms.baseline], point.arms[arm]
+            factor = unit_of(other.metric.iloc[0]).factor if len(other) else 1.0
+            return {seed: (b - a) * factor for seed, a, b in paired(base, other)}
+
+        return by_seed
+
+    label, baseline = results.arms.label, results.arms.label(results.arms.baseline)
+    accuracies = {f"the accuracy of {label(arm)}": value(arm) for arm in results.arms.names}
+    return accuracies | {f"what {label(arm)} gains over {baseline}": gain(arm) for arm in results.arms.others}
+
+
 def sources_table(results: Results, study: Study) -> Table | None:
     """All arms from every source, by target, with what correlates with similarity below."""
-
-    def near(heading: str, name: str, format: Callable[[Any], str] = str, key: str = "") -> Column[Point]:
-        return Column(heading, lambda point: getattr(point.near, name), format, key)
-
-    def runs(point: Point) -> pd.DataFrame:
-        return pd.concat([part for part in point.arms.values() if len(part)])
-
-    def comparison(point: Point, arm: str) -> Comparison:
-        return compare(point.arms[results.arms.baseline], point.arms[arm], runs(point).better.iloc[0])
-
-    columns: list[Column[Point]] = [
-        near("target", "target"),
-        Column("", lambda point: point.experiment, key="experiment"),
-        Column("source", lambda point: point.source, key="source"),
-        near("classes", "classes"),
-        near("", "emd", key="emd"),
-        near("similarity", "similarity", "{:.4f}".format, "similarity"),
-        Column("", lambda point: unit_of(runs(point).metric.iloc[0]).name, key="unit"),
-        *per_arm(results, lambda arm, label: [Column(label, lambda point: value_of(point.arms[arm]), mean_and_sd, arm)]),
-        *comparison_columns(results, comparison),
+    lines = []
+    for point in study.points:
+        metric = next(runs.metric.iloc[0] for runs in point.arms.values() if len(runs))
+        line = {"experiment": point.experiment, "_target": point.near.target, "source": point.near.source}
+        line |= {"classes": point.near.classes, "emd": point.near.emd, "similarity": point.near.similarity}
+        lines.append(line | {"unit": unit_of(metric).name} | values_of_arms(results, point.arms))
+    columns = [
+        Column("target", "_target"),
+        *(Column(name, name) for name in ("source", "classes")),
+        Column("similarity", "similarity", "{:.4f}".format),
+        *columns_of_arms(results),
+        *all_comparisons(results),
     ]
-    if not study.points:
-        return None
     withheld = f"{study.withheld} runs of the study are not shown: their lists are not those of today's choice."
-    summary = [
-        *([withheld] if study.withheld else []),
-        _settings(results, study.points),
-        *(_sentence(study.points, name, get) for name, get in study.measures(results).items()),
-    ]
-    values = {"gamma": setting_number(study.sources.gamma)}
-    return make_table("sources", results, columns, study.points, summary, values)
-
-
-def _settings(results: Results, points: Sequence[Point]) -> str:
-    """The arms' settings over all points."""
-    texts = []
+    settings = []
     for arm, label in results.arms.pairs:
-        settings = dict.fromkeys(results.setting_text(p.arms[arm].iloc[0]) for p in points if len(p.arms[arm]))
-        texts.append(f"{label}: {' and '.join(settings) or DASH}")
-    return f"{'; '.join(texts)}."
+        texts = dict.fromkeys(results.setting_text(p.arms[arm].iloc[0]) for p in study.points if len(p.arms[arm]))
+        settings.append(f"{label}: {' and '.join(texts) or DASH}")
+    summary = [*([withheld] if study.withheld else []), f"{'; '.join(settings)}."]
+    summary += [_sentence(study.points, name, get) for name, get in study.measures.items()]
+    return make_table("sources", results, lines, columns, summary, **_features(study)) if lines else None
 
 
-def correlation(points: Sequence[Point], get: Callable[[Point], dict[int, float]]) -> Comparison:
+def correlation(points: Sequence[Point], get: Measure) -> Comparison:
     """Spearman's rank correlation with similarity among the sources of a target, mean over targets, over the seeds.
 
     Between targets accuracies differ for other reasons than similarity, hence within each. `mean` in [-1, 1] is over
@@ -230,10 +202,15 @@ def correlation(points: Sequence[Point], get: Callable[[Point], dict[int, float]
 
 
 def _spearman(near: Sequence[float], values: Sequence[float]) -> float | None:
-    """Spearman's coefficient; None where one side is constant, NaN where a run diverged."""
+    """Spearman's coefficient; None where one side is constant, NaN where a run diverged.
+
+    Values that differ by less than rows.csv keeps of what they are made of (percent, or pixels) are ties.
+    """
     if not all(map(math.isfinite, values)):
         return math.nan
-    ranks = _ties(values)
+    order = np.argsort(values)
+    ranks = np.empty(len(values))
+    ranks[order] = np.concatenate([[0], np.cumsum(np.diff(np.asarray(values)[order]) > 100 * STORED)])
     if len(set(near)) < 2 or len(set(ranks)) < 2:
         return None
     from scipy.stats import spearmanr
@@ -241,20 +218,11 @@ def _spearman(near: Sequence[float], values: Sequence[float]) -> float | None:
     return float(spearmanr(near, ranks).statistic)
 
 
-def _ties(values: Sequence[float]) -> list[int]:
-    """The rank of each value, the same for values that differ by less than rows.csv keeps of what they are made of."""
-    order = np.argsort(values)
-    gaps = np.diff(np.asarray(values)[order]) > STORED * 100
-    ranks = np.empty(len(values), dtype=int)
-    ranks[order] = np.concatenate([[0], np.cumsum(gaps)])
-    return [int(rank) for rank in ranks]
-
-
-def _sentence(points: Sequence[Point], name: str, get: Callable[[Point], dict[int, float]]) -> str:
+def _sentence(points: Sequence[Point], name: str, get: Measure) -> str:
     whole = correlation(points, get)
     if whole.n == 0:
         return f"{name[0].upper()}{name[1:]}: no rank correlation, for lack of common seeds or of sources."
-    rest = correlation([point for point in points if point.source != "least"], get)
+    rest = correlation([point for point in points if point.near.source != "least"], get)
     without = f"; without the least similar source {correlation_text(rest)}" if rest.n else ""
     return f"Rank correlation of similarity with {name}, within targets: {correlation_text(whole)}{without}."
 
@@ -267,50 +235,32 @@ def correlation_text(c: Comparison) -> str:
     return f"{signed(c.mean, 2)}{bounds} ({c.n})" if c.n else DASH
 
 
+def _features(study: Study) -> dict[str, object]:
+    return {"network": study.sources.network, "gamma": setting_number(study.sources.gamma)}
+
+
 def similarity_table(results: Results, study: Study) -> Table | None:
     """Similarities of the source's families, and of the lists, to each target."""
-    if study.sources.similarity.empty:
-        return None
-    targets = list(study.sources.similarity.target.unique())
-    lines = [part.set_index("target") for _, part in study.sources.similarity.groupby(["kind", "source"], sort=False)]
-
-    def first(name: str, format: Callable[[Any], str] = str, key: str = "") -> Column[pd.DataFrame]:
-        return Column(name, lambda part: part[name].iloc[0], format, key)
-
-    columns: list[Column[pd.DataFrame]] = [
-        first("source", key="source"),
-        first("kind", key="kind"),
-        first("classes", "{:,}".format, "classes"),
-        first("images", "{:,}".format),
-        *(Column(name, lambda part, name=name: part.similarity[name], "{:.4f}".format) for name in targets),
-        *(Column("", lambda part, name=name: part.emd[name], key=f"emd_{name}") for name in targets),
-    ]
-    return make_table("similarity", results, columns, lines, values=_features(study.sources))
-
-
-def _features(sources: Sources) -> dict[str, object]:
-    return {"network": sources.network, "gamma": setting_number(sources.gamma)}
+    near, lines = study.sources.similarity, []
+    targets = list(near.target.unique()) if len(near) else []
+    for (kind, source), part in near.groupby(["kind", "source"], sort=False) if targets else ():
+        line = {"kind": kind, "source": source, "classes": part.classes.iloc[0], "_images": part.images.iloc[0]}
+        line |= {f"_{name}": value for name, value in zip(part.target, part.similarity, strict=True)}
+        lines.append(line | {f"emd_{name}": value for name, value in zip(part.target, part.emd, strict=True)})
+    columns = [Column("source", "source"), Column("kind", "kind")]
+    columns += [Column("classes", "classes", "{:,}".format), Column("images", "_images", "{:,}".format)]
+    columns += [Column(name, f"_{name}", "{:.4f}".format) for name in targets]
+    return make_table("similarity", results, lines, columns, **_features(study)) if lines else None
 
 
 def nearest_table(results: Results, study: Study) -> Table | None:
     """The nearest classes of each target, with the similarity of each alone."""
-    if study.sources.nearest.empty:
-        return None
-    near = study.sources.nearest.sort_values("rank", kind="stable")
-    lines = [(name, list(near[near.target == name].head(NEAREST).itertuples())) for name in study.sources.nearest.target.unique()]
-
-    def ranked(rank: int) -> list[Column[Any]]:
-        def get(line: Any) -> Any:
-            return line[1][rank - 1] if len(line[1]) >= rank else None
-
-        def text(line: Any) -> str | None:
-            return f"{get(line).label} ({get(line).family}) {get(line).similarity:.4f}" if get(line) else None
-
-        return [
-            Column(f"{rank}.", text),
-            *(Column("", lambda line, name=name: getattr(get(line), name, None), key=f"{name}_{rank}") for name in ("source", "similarity")),
-        ]
-
-    target: list[Column[Any]] = [Column("target", lambda line: line[0], key="target")]
-    columns = [*target, *(column for rank in range(1, NEAREST + 1) for column in ranked(rank))]
-    return make_table("nearest", results, columns, lines, values=_features(study.sources))
+    near, lines, ranks = study.sources.nearest, [], range(1, NEAREST + 1)
+    for target, part in near.groupby("target", sort=False) if len(near) else ():
+        line = {"target": target} | {f"{key}_{rank}": None for rank in ranks for key in ("", "source", "similarity")}
+        for place, one in enumerate(part.sort_values("rank", kind="stable").head(NEAREST).itertuples(), 1):
+            line |= {f"source_{place}": one.source, f"similarity_{place}": one.similarity}
+            line[f"_{place}"] = f"{one.label} ({one.family}) {one.similarity:.4f}"
+        lines.append(line)
+    columns = [Column("target", "target"), *(Column(f"{rank}.", f"_{rank}") for rank in ranks)]
+    return make_table("nearest", results, lines, columns, **_features(study)) if lines else None

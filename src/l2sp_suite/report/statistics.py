@@ -8,21 +8,16 @@ from dataclasses import dataclass
 from statistics import fmean, stdev
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from l2sp_suite.report.texts import FRACTION, Unit, unit_of
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["DIVERGED", "STORED", "VERDICTS", "WORSE", "Comparison", "Summary", "compare", "interval", "paired", "summarise"]
-
-BETTER, WORSE, NOT_SEPARABLE = "better", "worse", "not separable"
-ONE_SEED, DIVERGED, NO_PAIRS = "one seed", "diverged", ""
+BETTER, WORSE, NOT_SEPARABLE, ONE_SEED, DIVERGED = "better", "worse", "not separable", "one seed", "diverged"
 VERDICTS = (BETTER, WORSE, NOT_SEPARABLE, ONE_SEED, DIVERGED)
 PAIRED = ("seed", "w0", "lr", "steps", "metric", "split")
 STORED = 2e-9
-"""Differences of values closer than this, relative to the values, are equal: rows.csv keeps ten digits of each value."""
+"""Differences of values that are closer than this, relative to the values, are equal: rows.csv keeps ten digits."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +49,7 @@ class Comparison:
     high: float = math.nan
     n: int = 0
     no_spread: bool = False
-    verdict: str = NO_PAIRS
+    verdict: str = ""
     digits: int = 2
 
 
@@ -64,26 +59,19 @@ def summarise(values: Iterable[float], unit: Unit = FRACTION) -> Summary:
     n, diverged = len(numbers), sum(not math.isfinite(value) for value in numbers)
     if not n or diverged:
         return Summary(n=n, diverged=diverged, digits=unit.digits)
-    mean = fmean(numbers)
-    sd = stdev(numbers, mean) * unit.factor if n > 1 else math.nan
-    return Summary(mean * unit.factor, sd, n, digits=unit.digits)
+    sd = stdev(numbers) * unit.factor if n > 1 else math.nan
+    return Summary(fmean(numbers) * unit.factor, sd, n, digits=unit.digits)
 
 
-def interval(differences: Sequence[float], level: float = 0.95) -> tuple[float, float]:
-    """Two-sided Student t interval for the mean of `differences`; NaN for fewer than two, a point for equal ones.
-
-    Raises:
-        ValueError: `level` is not in (0, 1).
-    """
-    if not 0 < level < 1:
-        raise ValueError(f"level {level} is not between 0 and 1")
+def interval(differences: Sequence[float]) -> tuple[float, float]:
+    """Two-sided 95 % Student t interval for the mean of `differences`; NaN for fewer than two, a point for equal ones."""
     if len(differences) < 2:
         return math.nan, math.nan
-    if np.ptp(differences) == 0:
+    if min(differences) == max(differences):
         return differences[0], differences[0]
     from scipy.stats import ttest_1samp  # takes a second to import
 
-    ends = ttest_1samp(differences, 0.0).confidence_interval(level)
+    ends = ttest_1samp(differences, 0.0).confidence_interval(0.95)
     return float(ends.low), float(ends.high)
 
 
@@ -94,30 +82,23 @@ def paired(base: pd.DataFrame, other: pd.DataFrame) -> list[tuple[int, float, fl
     diverged run evaluated nothing.
     """
 
-    def by_key(runs: pd.DataFrame) -> dict[tuple[Any, ...], tuple[int, float, Any]]:
+    def by_key(runs: pd.DataFrame) -> dict[tuple[Any, ...], tuple[int, float, int]]:
         keys = zip(*(runs[name] for name in PAIRED), strict=True)
         return dict(zip(keys, zip(runs.seed, runs.value, runs.n.fillna(-1), strict=True), strict=True))
 
     first, second = by_key(base), by_key(other)
     pairs = [(*first[key], *second[key]) for key in second if key in first]
-    return [(seed, a, b) for seed, a, n, _, b, m in pairs if not math.isfinite(a + b) or n == m]
+    return [(seed, a, b) for seed, a, n, _, b, m in pairs if n == m or not math.isfinite(a + b)]
 
 
-def compare(base: pd.DataFrame, other: pd.DataFrame, better: str) -> Comparison:
-    """Compares two arms of an experiment over the seeds that both have finished, see `paired`.
+def compare(base: pd.DataFrame, other: pd.DataFrame) -> Comparison:
+    """Compares an arm with the baseline over the seeds that both have finished, see `paired`.
 
     The verdict asks for an interval that excludes zero; equal differences (up to what rows.csv keeps of the values) are
     no evidence about seeds and stay "not separable". One diverged run in a pair makes the verdict "diverged" and leaves
     all numbers out.
-
-    Raises:
-        ValueError: `better` is neither `higher` nor `lower`.
     """
-    if better not in ("higher", "lower"):
-        raise ValueError(f"better is {better!r}, not higher or lower")
-    if base.empty or other.empty:
-        return Comparison()
-    pairs = [(a, b) for _, a, b in paired(base, other)]
+    pairs = [(a, b) for _, a, b in paired(base, other)] if len(base) and len(other) else []
     if not pairs:
         return Comparison()
     unit, n, differences = unit_of(base.metric.iloc[0]), len(pairs), [b - a for a, b in pairs]
@@ -129,5 +110,6 @@ def compare(base: pd.DataFrame, other: pd.DataFrame, better: str) -> Comparison:
     if max(differences) - min(differences) <= STORED * max(abs(value) for pair in pairs for value in pair):
         return Comparison(mean, mean, mean, n, True, NOT_SEPARABLE, unit.digits)
     low, high = (end * unit.factor for end in interval(differences))
-    verdict = NOT_SEPARABLE if low <= 0 <= high else BETTER if (low > 0) == (better == "higher") else WORSE
+    ahead = (low > 0) == (base.better.iloc[0] == "higher")
+    verdict = NOT_SEPARABLE if low <= 0 <= high else BETTER if ahead else WORSE
     return Comparison(mean, low, high, n, False, verdict, unit.digits)

@@ -1,58 +1,44 @@
-"""A table as a list of columns, in three file formats: Markdown and LaTeX for people, CSV for programs."""
+"""A table: lines of values, the columns that people see of them, and its files (Markdown, LaTeX, CSV)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 
 from l2sp_suite.report.statistics import Comparison, Summary
-from l2sp_suite.report.text import DASH, escape_latex, escape_markdown
+from l2sp_suite.report.text import DASH, difference, escape_latex, escape_markdown, interval_text, mean_and_sd
 from l2sp_suite.report.texts import words
 
 if TYPE_CHECKING:
     from l2sp_suite.report.load import Results
 
-__all__ = ["FORMATS", "Column", "Table", "make_table"]
-
-Line = TypeVar("Line")
 FORMATS = ("md", "csv", "tex")
 
 
 def as_text(value: Any) -> str:
-    """The text of a value; a dash for None and NaN."""
-    return DASH if pd.isna(value) else str(value)
+    """A value as people read it; a dash for None and NaN."""
+    if isinstance(value, Summary):
+        return mean_and_sd(value)
+    if isinstance(value, Comparison):
+        return difference(value)
+    return DASH if value is None or value is pd.NA or value != value else str(value)
 
 
-@dataclass(frozen=True)
-class Column(Generic[Line]):
-    """One column: what it is headed by, the value of a line in it, and how that is printed.
+def verdict_text(comparison: Comparison) -> str:
+    """The verdict, or a dash where no runs are paired."""
+    return comparison.verdict or DASH
 
-    Args:
-        name: heading for people; empty for a column of the CSV alone.
-        value: the un-rounded value of a line: a number, a text, None, a `Summary` or a `Comparison`.
-        format: prints the value of a line.
-        key: heading in the CSV; empty for a column that only people see. A `Summary` becomes the columns
-            `<key>_mean`, `_sd` and `_n`; a `Comparison` becomes `difference`, `low`, `high`, `pairs` and `verdict`, with
-            what `key` has before "difference".
-    """
+
+class Column(NamedTuple):
+    """A column for people: its heading, which value of a line stands in it, and how that is printed."""
 
     name: str
-    value: Callable[[Line], Any]
+    key: str
     format: Callable[[Any], str] = as_text
-    key: str = ""
-
-    def record(self, value: Any) -> dict[str, Any]:
-        """The CSV's columns of a value."""
-        if isinstance(value, Summary):
-            return {f"{self.key}_mean": value.mean, f"{self.key}_sd": value.sd, f"{self.key}_n": value.n}
-        if isinstance(value, Comparison):
-            numbers = {"difference": value.mean, "low": value.low, "high": value.high}
-            both = {**numbers, "pairs": value.n, "verdict": value.verdict}
-            return {f"{self.key.removesuffix('difference')}{name}": part for name, part in both.items()}
-        return {self.key: value}
 
 
 @dataclass
@@ -71,69 +57,96 @@ class Table:
     records: list[dict[str, Any]] = field(default_factory=list)
     summary: Sequence[str] = ()
 
-    def render(self, file_format: str) -> str:
-        """The text of one file, ending with a line end. Raises `KeyError` for a format not in `FORMATS`."""
-        return {"md": self._markdown, "csv": self._csv, "tex": self._latex}[file_format]()
-
     def markdown(self) -> str:
         """The table alone, in GitHub's Markdown."""
         from tabulate import tabulate
 
         cells = [[escape_markdown(cell) for cell in line] for line in self.cells]
-        header = [escape_markdown(name) for name in self.header]
-        return tabulate(cells, header, tablefmt="pipe", disable_numparse=True)
+        return tabulate(cells, [escape_markdown(name) for name in self.header], tablefmt="pipe", disable_numparse=True)
+
+    def render(self, file_format: str) -> str:
+        """The text of one file, ending with a line end. Raises `KeyError` for a format not in `FORMATS`."""
+        return {"md": self._markdown, "csv": self._csv, "tex": self._latex}[file_format]()
 
     def _markdown(self) -> str:
         return "\n\n".join([f"# {self.heading}", self.markdown(), *self.summary, self.caption]) + "\n"
 
     def _csv(self) -> str:
         # As objects: pandas would turn a column of counts with one gap into floats.
-        frame = pd.DataFrame(self.records, dtype=object)
-        return frame.map(_csv_cell).to_csv(index=False, lineterminator="\n")
+        return pd.DataFrame(self.records, dtype=object).map(_csv_cell).to_csv(index=False, lineterminator="\n")
 
     def _latex(self) -> str:
-        lines = [r" & ".join(map(escape_latex, line)) + r" \\" for line in [self.header, *self.cells]]
-        parts = [
-            r"% needs \usepackage{booktabs}",
-            r"\begin{table}",
-            r"\centering\scriptsize\setlength{\tabcolsep}{2pt}",
-            rf"\caption{{{escape_latex(self.heading)}. {escape_latex(self.caption)}}}",
-            rf"\begin{{tabular}}{{{'l' * len(self.header)}}}",
-            r"\toprule",
-            lines[0],
-            r"\midrule",
-            *lines[1:],
-            r"\bottomrule",
-            r"\end{tabular}",
-            *[rf"\par\medskip {escape_latex(sentence)}" for sentence in self.summary],
-            r"\end{table}",
-        ]
+        head, *lines = [r" & ".join(map(escape_latex, line)) + r" \\" for line in [self.header, *self.cells]]
+        start = rf"""% needs \usepackage{{booktabs}}
+\begin{{table}}
+\centering\scriptsize\setlength{{\tabcolsep}}{{2pt}}
+\caption{{{escape_latex(self.heading)}. {escape_latex(self.caption)}}}
+\begin{{tabular}}{{{"l" * len(self.header)}}}
+\toprule"""
+        summary = [rf"\par\medskip {escape_latex(sentence)}" for sentence in self.summary]
+        parts = [start, head, r"\midrule", *lines, r"\bottomrule", r"\end{tabular}", *summary, r"\end{table}"]
         return "\n".join(parts) + "\n"
 
 
 def make_table(
     name: str,
     results: Results,
-    columns: Sequence[Column[Line]],
-    lines: Iterable[Line],
+    lines: Sequence[Mapping[str, Any]],
+    columns: Sequence[Column],
     summary: Sequence[str] = (),
-    values: Mapping[str, object] | None = None,
+    **values: object,
 ) -> Table:
-    """A table of `lines`; title and caption are those of `name` in captions.yaml, `values` fills their placeholders."""
+    """A table of `lines`, with title and caption of captions.yaml, whose placeholders `values` fill.
+
+    The CSV has all values of a line by their keys, un-rounded: a `Summary` as `<key>_mean`, `_sd` and `_n`, a
+    `Comparison`, whose key ends in "difference", also with `low`, `high`, `pairs` and `verdict`. Keys that begin with _
+    are only printed.
+    """
     text = words("captions")["tables"][name]
-    heading, caption = (results.say(text[part], **(values or {})) for part in ("title", "caption"))
-    table = Table(name, heading, caption, [column.name for column in columns if column.name], summary=summary)
+    heading, caption = (results.say(text[part], **values) for part in ("title", "caption"))
+    table = Table(name, heading, caption, [column.name for column in columns], summary=summary)
     for line in lines:
-        known = {get: get(line) for get in dict.fromkeys(column.value for column in columns)}  # some share a value
-        table.cells.append([column.format(known[column.value]) for column in columns if column.name])
-        record: dict[str, Any] = {"scale": results.scale}
-        for column in columns:
-            record |= column.record(known[column.value]) if column.key else {}
+        table.cells.append([column.format(line[column.key]) for column in columns])
+        record = {"scale": results.scale}
+        for key, value in line.items():
+            record |= {} if key.startswith("_") else _record(key, value)
         table.records.append(record)
     return table
 
 
+def _record(key: str, value: Any) -> dict[str, Any]:
+    if isinstance(value, Summary):
+        return {f"{key}_mean": value.mean, f"{key}_sd": value.sd, f"{key}_n": value.n}
+    if isinstance(value, Comparison):
+        more = {"low": value.low, "high": value.high, "pairs": value.n, "verdict": value.verdict}
+        return {key: value.mean, **{key.removesuffix("difference") + name: part for name, part in more.items()}}
+    return {key: value}
+
+
 def _csv_cell(value: Any) -> Any:
-    if pd.isna(value):
+    if value is None or value is pd.NA or value != value:
         return ""
-    return f"{value:.10g}" if isinstance(value, float) else value
+    return f"{value:.10g}" if isinstance(value, float) and math.isfinite(value) else value
+
+
+def columns_of_arms(
+    results: Results, heading: str = "{}", key: str = "{}", format: Callable[[Any], str] = as_text
+) -> list[Column]:
+    """A column for each arm; `heading` has a place for its label and `key` for its name."""
+    return [Column(heading.format(label), key.format(arm), format) for arm, label in results.arms.pairs]
+
+
+def comparison_columns(heading: str = "difference", prefix: str = "", key: str = "difference") -> list[Column]:
+    """The three columns of a comparison: difference, interval and verdict."""
+    interval = Column(f"{prefix}95 % interval", key, interval_text)
+    return [Column(prefix + heading, key), interval, Column(f"{prefix}verdict", key, verdict_text)]
+
+
+def all_comparisons(results: Results) -> list[Column]:
+    """The columns that compare each arm with the baseline; they name it where there are several."""
+    several = len(results.arms.others) > 1
+    return [
+        column
+        for arm in results.arms.others
+        for column in comparison_columns("difference", f"{results.arms.label(arm)} " * several, f"{arm}_difference")
+    ]

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from statistics import fmean
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -16,37 +16,17 @@ import pandas as pd
 from l2sp_suite.report.load import Results
 from l2sp_suite.report.paper import PaperRow, PaperSetting, read_lines
 from l2sp_suite.report.statistics import VERDICTS, Comparison, Summary, compare, summarise
-from l2sp_suite.report.table import Column, Table, make_table
-from l2sp_suite.report.text import DASH, count, difference, interval_text, mean_and_sd, setting_number
-from l2sp_suite.report.texts import mark, ours, say, symbol, unit_of, words
+from l2sp_suite.report.table import Column, Table, all_comparisons, columns_of_arms, comparison_columns, make_table
+from l2sp_suite.report.text import DASH, Shown, count, difference, setting_number
+from l2sp_suite.report.texts import FRACTION, mark, ours, symbol, unit_of, words
 
-__all__ = [
-    "Pair",
-    "SETTINGS_TABLES",
-    "claims",
-    "comparison_columns",
-    "family",
-    "measured",
-    "pairs",
-    "per_arm",
-    "settings_table",
-    "table1",
-    "table2",
-    "table3",
-    "value_of",
-]
-
-Line = TypeVar("Line")
 SETTINGS_TABLES = ("table4", "table5", "table6")
 """The paper's tables of settings."""
 
 
 @dataclass(frozen=True)
 class Pair:
-    """All arms of one experiment at their selected settings, and the comparison of each with the baseline.
-
-    `arms`: the runs by name of the arm; `comparisons`: by name, without the baseline's. In the printed unit.
-    """
+    """A row of Table 3: the runs of each arm at its selected setting, and the comparisons of the others."""
 
     row: PaperRow
     arms: Mapping[str, pd.DataFrame]
@@ -67,33 +47,34 @@ def measured(runs: pd.DataFrame, metric: str) -> Summary:
     return summarise(values[recorded.notna() | ~np.isfinite(runs.value)], unit_of(runs.metric.iloc[0]))
 
 
-def per_arm(results: Results, make: Callable[[str, str], Sequence[Column[Line]]]) -> list[Column[Line]]:
-    """The columns that `make` gives for each arm, called with its name and its label."""
-    return [column for arm in results.arms.names for column in make(arm, results.arms.label(arm))]
+def mean_of(runs: pd.DataFrame, column: str) -> Shown:
+    """The mean of a column over runs: of distances with two decimals, of values as the metric is printed."""
+    if runs.empty:
+        return Shown(math.nan, 2)
+    unit = FRACTION if column == "distance_w0" else unit_of(runs.metric.iloc[0])
+    return Shown(fmean(runs[column]) * unit.factor, unit.digits)
 
 
-def comparison_columns(results: Results, get: Callable[[Line, str], Comparison]) -> list[Column[Line]]:
-    """Difference to the baseline, interval and verdict of each other arm; they name it where there are several."""
-
-    def columns(arm: str) -> list[Column[Line]]:
-        def value(line: Line) -> Comparison:
-            return get(line, arm)
-
-        prefix = f"{results.arms.label(arm)} " if len(results.arms.others) > 1 else ""
-        return comparison_group(value, f"{prefix}difference", prefix, f"{arm}_difference")
-
-    return [column for arm in results.arms.others for column in columns(arm)]
+def values_of(results: Results, runs: pd.DataFrame, key: str) -> dict[str, Any]:
+    """What tables say of an arm's runs: its value by `key`, training metric, distance to w0 and setting."""
+    values: dict[str, Any] = {key: value_of(runs)}
+    values |= {f"{key}_train": mean_of(runs, "train_value"), f"{key}_distance_w0": mean_of(runs, "distance_w0")}
+    return values | {f"{key}_{name}": _first(runs, name) for name in (*results.hyper, "lr", "steps")}
 
 
-def comparison_group(
-    value: Callable[[Line], Comparison], heading: str = "difference", prefix: str = "", key: str = "difference"
-) -> list[Column[Line]]:
-    """Three columns of one comparison; `key` names the difference in the CSV."""
-    return [
-        Column(heading, value, difference, key),
-        Column(f"{prefix}95 % interval", value, interval_text),
-        Column(f"{prefix}verdict", value, lambda comparison: comparison.verdict or DASH),
-    ]
+def _first(runs: pd.DataFrame, name: str) -> Any:
+    return runs[name].iloc[0] if len(runs) else None
+
+
+def values_of_arms(results: Results, arms: Mapping[str, pd.DataFrame]) -> dict[str, Any]:
+    """`values_of` each arm, by its name, and the comparisons with the baseline."""
+    values = {key: value for arm, runs in arms.items() for key, value in values_of(results, runs, arm).items()}
+    return values | {f"{arm}_difference": c for arm, c in comparisons_of(results, arms).items()}
+
+
+def comparisons_of(results: Results, arms: Mapping[str, pd.DataFrame]) -> dict[str, Comparison]:
+    """The comparison of each arm with the baseline."""
+    return {arm: compare(arms[results.arms.baseline], arms[arm]) for arm in results.arms.others}
 
 
 @lru_cache(maxsize=2)
@@ -103,12 +84,11 @@ def pairs(results: Results) -> list[Pair]:
     Raises:
         UserError: an arm has selected runs of several settings.
     """
-    extra = [name for name in results.experiments(results.main) if name not in results.paper.rows]
+    own = [name for name in results.experiments(results.main) if name not in results.paper.rows]
     lines = []
-    for row in [*results.paper.table3, *map(results.row, extra)]:
-        arms = {name: results.selected(row.experiment, name) for name in results.arms.names}
-        base = arms[results.arms.baseline]
-        lines.append(Pair(row, arms, {name: compare(base, arms[name], row.better) for name in results.arms.others}))
+    for row in [*results.paper.table3, *map(results.row, own)]:
+        arms = {arm: results.selected(row.experiment, arm) for arm in results.arms.names}
+        lines.append(Pair(row, arms, comparisons_of(results, arms)))
     return lines
 
 
@@ -117,84 +97,62 @@ def table3(results: Results) -> Table:
 
     Accuracies, mIoU and IoU in percent, end-point errors in pixels. A cell without runs holds a dash.
     """
-
-    def text(name: str) -> Callable[[Pair], str | None]:
-        return lambda pair: getattr(pair.row, name) or None
-
-    def printed(arm: str, label: str) -> list[Column[Pair]]:
-        return [Column(f"paper {label}", lambda pair: pair.row.printed.get(arm) or None, key=f"paper_{arm}")]
-
-    def measured_here(arm: str, label: str) -> list[Column[Pair]]:
-        columns = [Column(f"{ours(results.scale)} {label}", lambda p: value_of(p.arms[arm]), mean_and_sd, arm)]
-        return [*columns, *(Column("", _first(arm, name), key=f"{arm}_{name}") for name in _setting_columns(results))]
-
-    columns: list[Column[Pair]] = [
-        Column("#", text("number"), key="number"),
-        Column("", text("experiment"), key="experiment"),
-        Column("approach", text("approach"), mark),
-        Column("target", text("target")),
-        Column("task", text("task")),
-        Column("metric", text("metric"), key="metric"),
-        Column("", lambda pair: unit_of(pair.row.metric).name, key="unit"),
-        Column("", text("better"), key="better"),
-        *per_arm(results, printed),
-        *per_arm(results, measured_here),
-        *comparison_columns(results, lambda pair, arm: pair.comparisons[arm]),
+    texts = ("number", "experiment", "approach", "target", "task", "metric", "better")
+    lines = [
+        {name: getattr(pair.row, name) or None for name in texts}
+        | {"unit": unit_of(pair.row.metric).name}
+        | {f"paper_{arm}": pair.row.printed.get(arm) for arm in results.arms.names}
+        | values_of_arms(results, pair.arms)
+        for pair in pairs(results)
     ]
-    lines = pairs(results)
-    slip = _counterexamples(results)
-    values = {"slip": f" {say(words('captions')['tables']['table3']['slip'], counterexamples=slip)}" if slip else ""}
-    summary = [*claims(results, lines), *_test_sizes(lines)]
-    return make_table("table3", results, columns, lines, summary, values)
-
-
-def _setting_columns(results: Results) -> list[str]:
-    return [*results.hyper, "lr", "steps"]
-
-
-def _first(arm: str, name: str) -> Callable[[Pair], Any]:
-    return lambda pair: pair.arms[arm][name].iloc[0] if len(pair.arms[arm]) else None
+    columns = [
+        Column("#", "number"),
+        Column("approach", "approach", mark),
+        *(Column(name, name) for name in ("target", "task", "metric")),
+        *columns_of_arms(results, "paper {}", "paper_{}"),
+        *columns_of_arms(results, f"{ours(results.scale)} {{}}"),
+        *all_comparisons(results),
+    ]
+    against = _counterexamples(results)
+    slip = results.say(words("captions")["tables"]["table3"]["slip"], counterexamples=against) if against else ""
+    summary = [*claims(results), *_test_sizes(pairs(results))]
+    return make_table("table3", results, lines, columns, summary, slip=f" {slip}".rstrip())
 
 
 def _counterexamples(results: Results) -> str:
     """The printed settings that are behind the printed baseline, against the paper's own text."""
-    found = []
+    label, baseline, texts = results.arms.label, results.arms.baseline, []
     for lines in results.paper.settings.values():
-        for setting in lines:
-            row, metric = results.row(setting.experiment), list(setting.printed)[-1]
-            base = next(s for s in lines if (s.experiment, s.arm) == (setting.experiment, results.arms.baseline))
-            value, level = float(setting.printed[metric]), float(base.printed[metric])
-            if value != level and (value < level) == (row.better == "higher"):
-                found.append(
-                    f"{row.approach}, {results.arms.label(setting.arm)} with {results.setting_text(setting.hyper)}: "
-                    f"{setting.printed[metric]} {metric} against {base.printed[metric]} for "
-                    f"{results.arms.label(base.arm)}"
-                )
-    return "; ".join(found)
+        for line in lines:
+            row, (metric, text) = results.row(line.experiment), list(line.printed.items())[-1]
+            base = next(s for s in lines if (s.experiment, s.arm) == (line.experiment, baseline)).printed[metric]
+            if float(text) != float(base) and (float(text) < float(base)) == (row.better == "higher"):
+                setting = f"{label(line.arm)} with {results.setting_text(line.hyper)}"
+                texts.append(f"{row.approach}, {setting}: {text} {metric} against {base} for {label(baseline)}")
+    return "; ".join(texts)
 
 
-def claims(results: Results, lines: Sequence[Pair]) -> list[str]:
+def claims(results: Results) -> list[str]:
     """What the rows say together, for each arm: verdicts and mean differences, and the paper's claim as a sign test."""
     sentences = []
     for arm in results.arms.others:
         label, baseline = results.arms.label(arm), results.arms.label(results.arms.baseline)
-        compared = [pair for pair in lines if pair.comparisons[arm].verdict]
-        counts = [f"{sum(p.comparisons[arm].verdict == v for p in compared)} {v}" for v in VERDICTS]
-        parts = [f"{label} against {baseline}, {len(compared)} of {len(lines)} rows compared: {', '.join(counts)}."]
-        for unit in dict.fromkeys(sorted((unit_of(p.row.metric) for p in compared), key=lambda u: u.name)):
-            means = [p.comparisons[arm].mean for p in compared if unit_of(p.row.metric) == unit]
-            if means := [mean for mean in means if math.isfinite(mean)]:
+        compared = [(p.row, p.comparisons[arm]) for p in pairs(results) if p.comparisons[arm].verdict]
+        counts = ", ".join(f"{sum(c.verdict == verdict for _, c in compared)} {verdict}" for verdict in VERDICTS)
+        text = f"{label} against {baseline}, {len(compared)} of {len(pairs(results))} rows compared: {counts}."
+        for unit in sorted({unit_of(row.metric) for row, _ in compared}, key=lambda unit: unit.name):
+            means = [c.mean for row, c in compared if unit_of(row.metric) == unit and math.isfinite(c.mean)]
+            if means:
                 mean = difference(Comparison(fmean(means), digits=unit.digits))
-                parts.append(f"Mean paired difference {mean} {unit.differences} (rows: {len(means)}).")
-        sentences += [" ".join(parts), *_signs(label, arm, compared)]
+                text += f" Mean paired difference {mean} {unit.differences} (rows: {len(means)})."
+        sentences += [text, *_signs(label, compared)]
     return sentences
 
 
-def _signs(label: str, arm: str, compared: Sequence[Pair]) -> list[str]:
+def _signs(label: str, compared: Sequence[tuple[PaperRow, Comparison]]) -> list[str]:
     """The paper's overall claim as a sign test over the rows that several seeds stand behind."""
-    each = [(pair.comparisons[arm], pair.row.better) for pair in compared]
-    several = [(c.mean, better) for c, better in each if c.n > 1 and math.isfinite(c.mean) and c.mean]
-    ahead = [(mean > 0) == (better == "higher") for mean, better in several]
+    several = [(row, c) for row, c in compared if c.n > 1 and math.isfinite(c.mean) and c.mean]
+    ahead = [(c.mean > 0) == (row.better == "higher") for row, c in several]
     if not ahead:
         return []
     from scipy.stats import binomtest
@@ -213,19 +171,8 @@ def _test_sizes(lines: Sequence[Pair]) -> list[str]:
     texts = []
     for pair in lines:
         sizes = sorted({int(n) for runs in pair.arms.values() for n in runs.n.dropna()})
-        texts += [f"{pair.row.target} {' or '.join(f'{n:,}' for n in sizes)}"] if sizes else []
+        texts += [f"{pair.row.target} {' or '.join(map(count, sizes))}"] if sizes else []
     return [f"Test items: {', '.join(texts)}."] if texts else []
-
-
-@dataclass(frozen=True)
-class _Setting:
-    """A line of a table of settings: as printed (nothing, where only we ran it), our runs (maybe none), a remark."""
-
-    printed: PaperSetting
-    runs: pd.DataFrame
-    note: str
-    row: PaperRow
-    comparison: Comparison = Comparison()
 
 
 def settings_table(name: str, results: Results) -> Table:
@@ -238,87 +185,80 @@ def settings_table(name: str, results: Results) -> Table:
         UserError: one setting of an arm was run with several learning rates or lengths.
     """
     printed = results.paper.settings[name]
-    experiments = list(dict.fromkeys(setting.experiment for setting in printed))
-    lines, references = [], []
-    for experiment in experiments:
+    metrics, baseline = list(printed[0].printed), results.arms.label(results.arms.baseline)
+    rows = {setting.experiment: results.row(setting.experiment) for setting in printed}
+    lines, references, seeds = [], [], []
+    for experiment, row in rows.items():
         runs = results.main[results.main.experiment == experiment]
-        part = _lines(results, runs, [setting for setting in printed if setting.experiment == experiment])
+        part = _settings(results, runs, [setting for setting in printed if setting.experiment == experiment])
         base = results.selected(experiment, results.arms.baseline)
         if base.empty:
-            alike = (line.runs for line in part if line.printed.arm == results.arms.baseline and len(line.runs))
-            base = next(alike, base)
-        lines += [replace(line, comparison=_comparison(base, line)) for line in part]
-        if len(base):
-            label = results.arms.label(results.arms.baseline)
-            references.append(f"the {label} runs with {results.setting_text(base.iloc[0])}")
-    seeds = [len(line.runs) for line in lines if len(line.runs)]
-    few = f" {seeds.count(1)} of the {len(seeds)} settings that ran have one seed: they are called neither better nor worse."
-    baseline = results.arms.label(results.arms.baseline)
-    values = {
-        "few": few if 1 in seeds else "",
-        "references": " and ".join(dict.fromkeys(references)) or f"{baseline}, of which there are no runs",
-    }
-    return make_table(name, results, _settings_columns(results, printed), lines, values=values)
-
-
-def _settings_columns(results: Results, printed: Sequence[PaperSetting]) -> list[Column[_Setting]]:
-    metrics, here = list(printed[0].printed), ours(results.scale)
-    rows = {setting.experiment: results.row(setting.experiment) for setting in printed}.values()
+            base = next((r for s, r, _ in part if s.arm == results.arms.baseline and len(r)), base)
+        references += [f"the {baseline} runs with {results.setting_text(base.iloc[0])}"] if len(base) else []
+        seeds += [len(ours) for _, ours, _ in part if len(ours)]
+        lines += [_settings_line(results, row, setting, ours, base, note, metrics) for setting, ours, note in part]
     # What tells several experiments apart: their approach or, where all have one, their target.
-    apart = [] if len(rows) < 2 else ["approach"] if len({row.approach for row in rows}) > 1 else ["target"]
-
-    def ran(name: str) -> Column[_Setting]:
-        return Column("", lambda line: line.runs[name].iloc[0] if len(line.runs) else None, key=f"ours_{name}")
-
-    def hyper(name: str) -> Column[_Setting]:
-        return Column(symbol(name), lambda line: line.printed.hyper.get(name, math.nan), setting_number, name)
-
-    def paper_metric(metric: str) -> Column[_Setting]:
-        return Column(f"paper {metric}", lambda line: line.printed.printed.get(metric), key=f"paper_{metric}")
-
-    def our_metric(metric: str) -> Column[_Setting]:
-        return Column(f"{here} {metric}", lambda line: measured(line.runs, metric), mean_and_sd, f"ours_{metric}")
-
-    heading = f"{metrics[-1]} difference to {results.arms.label(results.arms.baseline)}"
-    return [
-        *(Column(name, lambda line, name=name: getattr(line.row, name)) for name in apart),
-        Column("", lambda line: line.printed.experiment, key="experiment"),
-        Column("regulariser", lambda line: line.printed.arm, results.arms.label, "arm"),
-        *map(hyper, results.hyper),
-        Column("", lambda line: unit_of(line.row.metric).name, key="unit"),
-        *map(ran, _setting_columns(results)),
-        *map(paper_metric, metrics),
-        *map(our_metric, metrics),
-        *comparison_group(lambda line: line.comparison, heading),
-        Column("note", lambda line: line.note, key="note"),
+    apart = "approach" if len({row.approach for row in rows.values()}) > 1 else "target"
+    columns = [
+        *([Column(apart, f"_{apart}")] if len(rows) > 1 else []),
+        Column("regulariser", "arm", results.arms.label),
+        *(Column(symbol(name), name, setting_number) for name in results.hyper),
+        *(Column(f"paper {metric}", f"paper_{metric}") for metric in metrics),
+        *(Column(f"{ours(results.scale)} {metric}", f"ours_{metric}") for metric in metrics),
+        *comparison_columns(f"{metrics[-1]} difference to {baseline}"),
+        Column("note", "note"),
     ]
+    few = f" {seeds.count(1)} of the {len(seeds)} settings that ran have one seed: they are called neither better nor worse."
+    reference = " and ".join(dict.fromkeys(references)) or f"{baseline}, of which there are no runs"
+    return make_table(name, results, lines, columns, references=reference, few=few if 1 in seeds else "")
 
 
-def _comparison(base: pd.DataFrame, line: _Setting) -> Comparison:
-    is_base = len(base) and len(line.runs) and base.index[0] in line.runs.index
-    return Comparison() if is_base else compare(base, line.runs, line.row.better)
+def _settings_line(
+    results: Results,
+    row: PaperRow,
+    setting: PaperSetting,
+    runs: pd.DataFrame,
+    base: pd.DataFrame,
+    note: str,
+    metrics: Sequence[str],
+) -> dict[str, Any]:
+    is_base = len(base) > 0 and base.index[0] in runs.index
+    line: dict[str, Any] = {
+        "_approach": row.approach,
+        "_target": row.target,
+        "experiment": row.experiment,
+        "arm": setting.arm,
+    }
+    line |= {name: setting.hyper.get(name, math.nan) for name in results.hyper} | {"unit": unit_of(row.metric).name}
+    line |= {f"ours_{name}": _first(runs, name) for name in (*results.hyper, "lr", "steps")}
+    for metric in metrics:
+        line |= {f"paper_{metric}": setting.printed.get(metric), f"ours_{metric}": measured(runs, metric)}
+    selected = "selected" if len(runs) and runs.selected.iloc[0] else ""
+    return line | {
+        "difference": Comparison() if is_base else compare(base, runs),
+        "note": "; ".join(filter(None, [note, selected])),
+    }
 
 
-def _lines(results: Results, runs: pd.DataFrame, printed: Sequence[PaperSetting]) -> list[_Setting]:
+def _settings(
+    results: Results, runs: pd.DataFrame, printed: Sequence[PaperSetting]
+) -> list[tuple[PaperSetting, pd.DataFrame, str]]:
+    """The printed settings, then those that only we ran, each with our runs (maybe none) and a remark."""
     by = ["arm", *results.hyper]
-    unprinted = {key: results.one_setting(part) for key, part in runs.groupby(by, dropna=False)} if len(runs) else {}
-    row = results.row(printed[0].experiment)
+    unprinted = {key: results.one_setting(part) for key, part in runs.groupby(by, dropna=False)}
     lines = []
     for setting in printed:
         values = [setting.hyper.get(name, math.nan) for name in results.hyper]
         key = next((k for k in unprinted if k[0] == setting.arm and _same(k[1:], values)), None)
-        ours, note = (unprinted.pop(key), "") if key else (runs.iloc[:0], "")
-        if ours.empty and setting.arm == results.arms.baseline:
+        note = ""
+        if key is None and setting.arm == results.arms.baseline:
             # The paper's weight decay fits the paper's scale; ours was chosen on our validation part.
             key = next((k for k, part in unprinted.items() if k[0] == setting.arm and part.selected.iloc[0]), None)
-            ours = unprinted.pop(key) if key else ours
-            note = f"ours with {results.setting_text(ours.iloc[0])}" if key else ""
-        lines.append(_Setting(setting, ours, _note(note, ours), row))
-    rest = sorted(unprinted.values(), key=lambda part: results.arms.names.index(part.arm.iloc[0]))
-    for part in rest:
-        first = part.iloc[0]
-        setting = PaperSetting(first.experiment, first.arm, {name: first[name] for name in results.hyper})
-        lines.append(_Setting(setting, part, _note("not in the paper", part), row))
+            note = f"ours with {results.setting_text(unprinted[key].iloc[0])}" if key else ""
+        lines.append((setting, unprinted.pop(key) if key else runs.iloc[:0], note))
+    for (arm, *hyper), part in sorted(unprinted.items(), key=lambda item: results.arms.names.index(item[0][0])):
+        setting = PaperSetting(part.experiment.iloc[0], arm, dict(zip(results.hyper, hyper, strict=True)))
+        lines.append((setting, part, "not in the paper"))
     return lines
 
 
@@ -330,16 +270,9 @@ def _same(a: Iterable[Any], b: Iterable[Any]) -> bool:
     )
 
 
-def _note(note: str, runs: pd.DataFrame) -> str:
-    return "; ".join(filter(None, [note, "selected" if len(runs) and runs.selected.iloc[0] else ""]))
-
-
 def family(approach: str) -> str:
     """The system that an approach of Table 3 is a variant of, e.g. EncNet for EncNet-50."""
     return re.split(r"[-* ]", approach)[0]
-
-
-_SIZES = ("classes", "train", "test", "train_clips", "test_clips")
 
 
 def table1(results: Results) -> Table:
@@ -348,22 +281,16 @@ def table1(results: Results) -> Table:
     Raises:
         UserError: the folder of the paper's tables lacks the official sizes.
     """
-    lines = []
+    lines: list[dict[str, Any]] = []
     families = {name: family(results.row(name).approach) for name in results.data.experiment.unique()}
     for printed in read_lines(results.paper.folder / "table1.csv"):
-        data = results.data[(results.data.role == printed["key"])]
+        data = results.data[results.data.role == printed["key"]]
         data = data[data.experiment.map(families) == printed["approach"]].drop(columns="experiment").drop_duplicates()
         lines += [printed | _ours(size) for size in data.to_dict("records")] or [printed | _ours({})]
     here, sizes = ours(results.scale), ("classes", "train", "evaluation")
-    columns: list[Column[dict[str, Any]]] = [
-        *(_cell(name, key=name) for name in ("approach", "source")),
-        _cell("", "key", key="key"),
-        *(_cell(name, name, count, name) for name in sizes),
-        _cell("", "unit", key="unit"),
-        Column(f"{here}: weights from", lambda line: line["ours_origin"], lambda text: text or DASH, "ours_origin"),
-        *_our_sizes(here),
-    ]
-    return make_table("table1", results, columns, lines)
+    columns = [Column(name, name) for name in ("approach", "source")] + [Column(name, name, count) for name in sizes]
+    origin = Column(f"{here}: weights from", "ours_origin", lambda text: text or DASH)
+    return make_table("table1", results, lines, [*columns, origin, *_our_sizes(here)])
 
 
 def table2(results: Results) -> Table:
@@ -372,49 +299,32 @@ def table2(results: Results) -> Table:
     Raises:
         UserError: the folder of the paper's tables lacks the official sizes.
     """
-    target = results.data[results.data.role == "target"].set_index("experiment")
-    sizes = {str(name): size for name, size in zip(target.index, target.to_dict("records"), strict=True)}
-    lines = [line | _ours(sizes.get(line["experiment"], {})) for line in read_lines(results.paper.folder / "table2.csv")]
-    for name in sorted(name for name in sizes if name not in results.paper.rows):
-        row = results.row(name)  # a target that the paper has not
-        lines.append({"target": row.target, "experiment": name, "approach": row.approach} | _ours(sizes[name]))
-    columns: list[Column[dict[str, Any]]] = [
-        _cell("target", key="target"),
-        _cell("", "experiment", key="experiment"),
-        _cell("approach", key="approach"),
-        _cell("classes", "classes", count, "classes"),
-        *(
-            Column(name, lambda line, name=name: (line.get(name), line.get(f"{name}_clips")), lambda pair: _items(*pair))
-            for name in ("train", "evaluation")
-        ),
-        *(_cell("", name, key=name) for name in ("train", "evaluation", "train_clips", "evaluation_clips")),
-        _cell("", "ours_origin", key="ours_origin"),
-        *_our_sizes(ours(results.scale)),
-    ]
-    return make_table("table2", results, columns, lines)
+    target = results.data[results.data.role == "target"].set_index("experiment", drop=False)
+    sizes = {size["experiment"]: size for size in target.to_dict("records")}
+    lines: list[dict[str, Any]] = read_lines(results.paper.folder / "table2.csv")  # type: ignore[assignment]
+    for row in map(results.row, sorted(name for name in sizes if name not in results.paper.rows)):
+        blank = dict.fromkeys(lines[0], "")  # a target that the paper has not
+        lines.append(blank | {"target": row.target, "experiment": row.experiment, "approach": row.approach})
+    for line in lines:
+        line |= _ours(sizes.get(line["experiment"], {}))
+        line |= {f"_{name}": _items(line[name], line[f"{name}_clips"]) for name in ("train", "evaluation")}
+    columns = [Column("target", "target"), Column("approach", "approach"), Column("classes", "classes", count)]
+    columns += [Column(name, f"_{name}") for name in ("train", "evaluation")]
+    return make_table("table2", results, lines, columns + _our_sizes(ours(results.scale)))
 
 
-def _cell(name: str, field: str = "", format: Callable[[Any], str] = str, key: str = "") -> Column[dict[str, Any]]:
-    return Column(name, lambda line: line.get(field or name), format, key)
+def _ours(size: Mapping[Any, Any]) -> dict[str, Any]:
+    names = ("classes", "train", "test", "train_clips", "test_clips")
+    counts = {f"ours_{name}": None if pd.isna(size.get(name)) else int(size[name]) for name in names}
+    texts = {
+        f"_ours_{split}": _items(counts[f"ours_{split}"], counts[f"ours_{split}_clips"]) for split in ("train", "test")
+    }
+    return {"ours_origin": size.get("origin", ""), **counts, **texts}
 
 
-def _ours(size: Mapping[str, Any]) -> dict[str, Any]:
-    counts = {f"ours_{name}": None if pd.isna(size.get(name)) else int(size[name]) for name in _SIZES}
-    return {"ours_origin": size.get("origin", ""), **counts}
-
-
-def _our_sizes(here: str) -> list[Column[dict[str, Any]]]:
-    """Ours of a line: classes, and items with clips where videos were counted."""
-
-    def items(split: str) -> Callable[[dict[str, Any]], tuple[Any, Any]]:
-        return lambda line: (line[f"ours_{split}"], line[f"ours_{split}_clips"])
-
-    return [
-        _cell(f"{here} classes", "ours_classes", count, "ours_classes"),
-        Column(f"{here} train", items("train"), lambda pair: _items(*pair)),
-        Column(f"{here} evaluation", items("test"), lambda pair: _items(*pair)),
-        *(_cell("", f"ours_{name}", key=f"ours_{name}") for name in _SIZES[1:]),
-    ]
+def _our_sizes(here: str) -> list[Column]:
+    sizes = [Column(f"{here} train", "_ours_train"), Column(f"{here} evaluation", "_ours_test")]
+    return [Column(f"{here} classes", "ours_classes", count), *sizes]
 
 
 def _items(number: int | str | None, clips: int | str | None) -> str:

@@ -8,20 +8,6 @@ from collections.abc import Iterable
 
 from l2sp_suite.report.statistics import Comparison, Summary
 
-__all__ = [
-    "DASH",
-    "Shown",
-    "count",
-    "difference",
-    "escape_latex",
-    "escape_markdown",
-    "interval_text",
-    "listed",
-    "mean_and_sd",
-    "setting_number",
-    "signed",
-]
-
 DASH = "—"
 
 _LATEX = {

@@ -9,8 +9,6 @@ from typing import Any
 
 import yaml
 
-__all__ = ["FRACTION", "ROOT", "Unit", "mark", "note_of_scale", "ours", "own_pictures", "say", "symbol", "unit_of", "words"]
-
 ROOT = Path(__file__).parents[3]
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C one is ten times as fast
 

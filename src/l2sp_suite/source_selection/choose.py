@@ -16,7 +16,6 @@ from l2sp_suite.datasets.dataset import read_release
 from l2sp_suite.datasets.seeding import permutation
 from l2sp_suite.datasets.superclasses import family_of, label_of
 from l2sp_suite.download.state import load
-from l2sp_suite.report.sources import SHOWN, Nearest, Similarity
 from l2sp_suite.source_selection.config import ChoiceConfig
 from l2sp_suite.source_selection.domain import Domain
 from l2sp_suite.source_selection.emd import emd, similarity
@@ -26,9 +25,45 @@ from l2sp_suite.source_selection.selection import Chosen, check_k, chosen_classe
 from l2sp_suite.training.trainer import data_root
 from l2sp_suite.utils.errors import UserError
 
-__all__ = ["Choice", "choose"]
+__all__ = ["Choice", "Nearest", "Similarity", "choose"]
 
 _log = logging.getLogger(__name__)
+
+
+SHOWN = 5
+"""Nearest classes of each target that the picture shows."""
+
+
+@dataclass(frozen=True)
+class Nearest:
+    """A class of a list: `rank` among the source's classes by its own similarity to `target`, from 1.
+
+    `source`: the class's name, by which a run keeps it; `label`: for people; `similarity` in (0, 1]; `images`: of it.
+    """
+
+    target: str
+    rank: int
+    source: str
+    label: str
+    family: str
+    similarity: float
+    images: int
+
+
+@dataclass(frozen=True)
+class Similarity:
+    """How near some source classes together are to a target: a `list`, or a `family` of the source (`kind`).
+
+    `emd` in units of the features, `similarity` in (0, 1].
+    """
+
+    kind: str
+    source: str
+    target: str
+    classes: int
+    images: int
+    emd: float
+    similarity: float
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,8 @@ class Plan:
     name: str = MISSING
     study: str | None = MISSING
     scales: dict[str, list[Block]] = MISSING
+    arms: list[str] = field(default_factory=list)  # of the report, which compares them with the baseline
+    baseline: str | None = None
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from l2sp_suite.config.compose import PRINTED, override, scale_names
-from l2sp_suite.report import build_report, print_tables
+from l2sp_suite.config.compose import CONFIGS, PRINTED, override, scale_names
+from l2sp_suite.report import build_report, print_tables, read_arms
 from l2sp_suite.sweeps.executor import check_jobs, run_all
 from l2sp_suite.sweeps.plan import Plan, Planned, expand, load_plan, reproduction, sources_of
 from l2sp_suite.tasks.registry import data_digest, starts_of
@@ -61,7 +61,7 @@ def run_campaign(campaign: Campaign) -> int:
     for item in planned:
         if _state(item) == "done":
             item.run.label()  # a setting may have been chosen, or a row renamed, since
-    tables = partial(build_report, results, campaign.scale, PRINTED)
+    tables = partial(build_report, results, campaign.scale, PRINTED, read_arms(CONFIGS / "sweep" / "table3.yaml"))
     failed = _do(planned, campaign, _every(REPORT_EVERY, partial(tables, figures=False, quiet=True)))
     try:
         tables()

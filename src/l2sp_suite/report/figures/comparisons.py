@@ -16,8 +16,6 @@ from l2sp_suite.report.tables import Pair, value_of
 from l2sp_suite.report.text import setting_number
 from l2sp_suite.report.texts import Unit, symbol, unit_of
 
-__all__ = ["forest", "learning_rate", "settings"]
-
 _TEXT = {ORANGE: "#A03C00"}  # small letters need more contrast than marks
 
 
@@ -30,7 +28,9 @@ def forest(results: Results, pairs: Sequence[Pair]) -> bytes:
     parts = [[p for p in pairs if unit_of(p.row.metric) == unit] for unit in units]
     heights = [(len(part) + 0.6) * max(1, 0.7 * len(results.arms.others)) for part in parts]
     with canvas(8, 0.34 * sum(heights) + 0.6 * (len(units) - 1)) as c:
-        for ax, part, unit in zip(c.panels(len(units), 1, (1.9, 1.6), height_ratios=heights), parts, units, strict=True):
+        for ax, part, unit in zip(
+            c.panels(len(units), 1, (1.9, 1.6), height_ratios=heights), parts, units, strict=True
+        ):
             _forest_panel(ax, results, part, unit)
         label = results.arms.label
         others = " and ".join(map(label, results.arms.others))
@@ -79,9 +79,13 @@ def settings(results: Results, sweeps: Sequence[Sweep]) -> bytes:
 
 def _sweep_panel(ax: Axes, results: Results, sweep: Sweep) -> None:
     unit, base = unit_of(sweep.metric), looks(results.arms)[results.arms.baseline]
-    numbers = [h for h in results.hyper if not any(isinstance(run[h], str) or run[h] != run[h] for run, _ in sweep.tried)]
+    numbers = [
+        h for h in results.hyper if not any(isinstance(run[h], str) or run[h] != run[h] for run, _ in sweep.tried)
+    ]
     varied = max(numbers, key=lambda name: len({run[name] for run, _ in sweep.tried}), default="lr")
-    others = [name for name in results.hyper if name != varied and any(run[name] == run[name] for run, _ in sweep.tried)]
+    others = [
+        name for name in results.hyper if name != varied and any(run[name] == run[name] for run, _ in sweep.tried)
+    ]
     label = f"{base['label']}: {sweep.level.mean:.{unit.digits}f}"
     ax.axhline(0, color=base["color"], linestyle=base["linestyle"], lw=1.4, label=label)
     lines: dict[str, list[tuple[float, float, float]]] = {}
@@ -123,7 +127,7 @@ def learning_rate(results: Results, rungs: Sequence[Rung]) -> bytes:
         axes = c.panels(2 * len(names), 2)
         for row, name in enumerate(names):
             part = [rung for rung in rungs if rung.experiment == name]
-            metric = part[0].runs.metric.iloc[0]
+            metric = part[0].metric
             panels = {"value": f"test {metric}, {unit_of(metric).symbol}", "distance_w0": "distance to $w_0$"}
             for ax, (column, heading) in zip(axes[2 * row :], panels.items(), strict=False):
                 _ladder_panel(ax, results, part, column)
@@ -139,7 +143,7 @@ def _ladder_panel(ax: Axes, results: Results, rungs: Sequence[Rung], column: str
         ran = [(rung.lr, rung.arms[arm]) for rung in rungs if len(rung.arms[arm])]
         # A mean over the seeds that survived would flatter the arm: one diverged run leaves a gap.
         sums = [(lr, value_of(runs) if column == "value" else summarise(runs[column])) for lr, runs in ran]
-        factor = unit_of(rungs[0].runs.metric.iloc[0]).factor if column == "value" else 1.0
+        factor = unit_of(rungs[0].metric).factor if column == "value" else 1.0
         for lr, runs in ran:
             small = {"color": look["color"], "marker": look["marker"], "alpha": 0.3, "ms": 3, "ls": ""}
             ax.plot([lr] * len(runs), runs[column] * factor, **small)

@@ -14,15 +14,13 @@ from l2sp_suite.report.load import Results
 from l2sp_suite.report.sources import Point, Study, correlation, correlation_text
 from l2sp_suite.report.statistics import summarise
 
-__all__ = ["similarity", "sources"]
-
 _MARKS = {"whole": "s", "selected": "o", "random": "^", "least": "v"}
 
 
 def sources(results: Results, study: Study) -> bytes:
     """Accuracy of the arms, and what they gain, over the similarity of source and target; a colour a target."""
     colours = colormaps["tab10"].colors  # type: ignore[attr-defined]
-    measures = study.measures(results)
+    measures = study.measures
     with canvas(3.6 * len(measures), 3.1) as c:
         axes = c.panels(len(measures), len(measures))
         for ax, (name, get) in zip(axes, measures.items(), strict=True):
@@ -47,7 +45,7 @@ def _line(ax: Axes, points: Sequence[Point], get: Callable[[Point], dict[int, fl
     spread = [value.sd if value.n > 1 else 0.0 for _, value in shown]
     ax.errorbar(x, y, spread, color=colour, lw=1.2, capsize=2, label=points[0].near.target)
     for point, value in shown:
-        ax.plot(point.near.similarity, value.mean, _MARKS.get(point.source, "D"), color=colour, ms=6)
+        ax.plot(point.near.similarity, value.mean, _MARKS.get(point.near.source, "D"), color=colour, ms=6)
 
 
 def similarity(near: pd.DataFrame, scale: str) -> bytes:

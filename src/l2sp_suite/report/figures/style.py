@@ -14,8 +14,6 @@ from matplotlib.figure import Figure
 from l2sp_suite.report.arms import Arms
 from l2sp_suite.report.texts import note_of_scale
 
-__all__ = ["BLUE", "GREY", "ORANGE", "Canvas", "canvas", "looks"]
-
 # Okabe and Ito's colours: told apart with any colour vision; markers and line styles differ too.
 BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#5A5A5A"
 COLOURS = (BLUE, "#009E73", "#CC79A7", "#56B4E9", "#000000")
@@ -53,7 +51,12 @@ class Canvas:
         self.figure, self.png = figure, b""
 
     def panels(
-        self, count: int, across: int, margins: Sequence[float] = (0.7, 0.15), gaps: Sequence[float] = (0.65, 0.75), **asked: Any
+        self,
+        count: int,
+        across: int,
+        margins: Sequence[float] = (0.7, 0.15),
+        gaps: Sequence[float] = (0.65, 0.75),
+        **asked: Any,
     ) -> list[Axes]:
         """`count` axes, so many in a line; places that are left over stay empty.
 

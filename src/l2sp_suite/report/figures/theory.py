@@ -9,11 +9,9 @@ from matplotlib.axes import Axes
 from matplotlib.patches import Circle
 
 from l2sp_suite.report.figures.style import BLUE, GREY, ORANGE, canvas
-from l2sp_suite.report.theory import ERRORS, TRUTH2, checks
+from l2sp_suite.theory.checks import ERRORS, TRUTH2, checks
 from l2sp_suite.theory.descent import PANELS, SCENE, Panel, Trajectory, descend
 from l2sp_suite.theory.linear import beats_least_squares_below, closed_form, make_problem
-
-__all__ = ["figure1", "theory"]
 
 
 @cache  # the same at every scale

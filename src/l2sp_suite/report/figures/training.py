@@ -13,8 +13,6 @@ from matplotlib.ticker import NullFormatter, NullLocator
 from l2sp_suite.report.figures.style import canvas, looks
 from l2sp_suite.report.load import Results
 
-__all__ = ["layers", "training"]
-
 _COLUMNS = {"loss": "loss of the batch", "distance_w0": "$||w - w_0||$", "distance_zero": "$||w||$"}
 
 
@@ -23,7 +21,11 @@ def training(results: Results, experiments: Sequence[str]) -> bytes:
 
     Thick lines are means over the seeds that logged a step, thin ones the seeds.
     """
-    heads = [f"{results.title(name)}: {_COLUMNS[column]}" if column == "loss" else _COLUMNS[column] for name in experiments for column in _COLUMNS]
+    heads = [
+        f"{results.title(name)}: {_COLUMNS[column]}" if column == "loss" else _COLUMNS[column]
+        for name in experiments
+        for column in _COLUMNS
+    ]
     panels = [(name, column) for name in experiments for column in _COLUMNS]
     return _grid(results, "Training", results.curves, panels, heads, "step", _curve_panel)
 
@@ -39,7 +41,15 @@ def layers(results: Results, experiments: Sequence[str]) -> bytes:
     """A panel per experiment: ||w - w0|| / ||w0|| of each shared weight, from the first to the last."""
     heads = list(map(results.title, experiments))
     panels = [(name, "$||w - w_0||\\;/\\;||w_0||$") for name in experiments]
-    return _grid(results, "Each layer at the end of training", results.layers, panels, heads, "layer, first to last", _layer_panel)
+    return _grid(
+        results,
+        "Each layer at the end of training",
+        results.layers,
+        panels,
+        heads,
+        "layer, first to last",
+        _layer_panel,
+    )
 
 
 def _layer_panel(ax: Axes, norms: pd.DataFrame, column: str, look: dict[str, Any]) -> None:
