@@ -27,9 +27,9 @@ def forest(results: Results, pairs: Sequence[Pair]) -> bytes:
     units = list(dict.fromkeys(sorted((unit_of(p.row.metric) for p in pairs), key=lambda unit: unit.name)))
     parts = [[p for p in pairs if unit_of(p.row.metric) == unit] for unit in units]
     heights = [(len(part) + 0.6) * max(1, 0.7 * len(results.arms.others)) for part in parts]
-    with canvas(8, 0.34 * sum(heights) + 0.6 * (len(units) - 1)) as c:
+    with canvas(8, 0.34 * sum(heights) + 0.75 * (len(units) - 1)) as c:
         for ax, part, unit in zip(
-            c.panels(len(units), 1, (1.9, 1.6), height_ratios=heights), parts, units, strict=True
+            c.panels(len(units), 1, (2.1, 1.6), height_ratios=heights), parts, units, strict=True
         ):
             _forest_panel(ax, results, part, unit)
         label = results.arms.label
@@ -68,8 +68,8 @@ def settings(results: Results, sweeps: Sequence[Sweep]) -> bytes:
     A line per combination of the others; bars are 95 % intervals, where several seeds make one. The broken line is the
     selected baseline. Up is better in every panel.
     """
-    with canvas(9, 2.5 * -(-len(sweeps) // 3) - 0.75, 8) as c:
-        for ax, sweep in zip(c.panels(len(sweeps), 3), sweeps, strict=True):
+    with canvas(9, 2.5 * -(-len(sweeps) // 3) - 0.75, bottom=0.5, font=8) as c:
+        for ax, sweep in zip(c.panels(len(sweeps), 3, gaps=(0.85, 0.75)), sweeps, strict=True):
             _sweep_panel(ax, results, sweep)
             arm = f": {results.arms.label(sweep.arm)}" if len(results.arms.others) > 1 else ""
             ax.set_title(f"{results.title(sweep.experiment)}{arm}", fontsize=9, loc="left")
@@ -124,7 +124,7 @@ def learning_rate(results: Results, rungs: Sequence[Rung]) -> bytes:
     """
     names = list(dict.fromkeys(rung.experiment for rung in rungs))
     with canvas(9, 2.7 * len(names) - 0.75) as c:
-        axes = c.panels(2 * len(names), 2)
+        axes = c.panels(2 * len(names), 2, gaps=(0.8, 0.75))
         for row, name in enumerate(names):
             part = [rung for rung in rungs if rung.experiment == name]
             metric = part[0].metric

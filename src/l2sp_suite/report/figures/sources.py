@@ -21,7 +21,7 @@ def sources(results: Results, study: Study) -> bytes:
     """Accuracy of the arms, and what they gain, over the similarity of source and target; a colour a target."""
     colours = colormaps["tab10"].colors  # type: ignore[attr-defined]
     measures = study.measures
-    with canvas(3.6 * len(measures), 3.1) as c:
+    with canvas(3.6 * len(measures), 3.1, 0.9, 1.05) as c:
         axes = c.panels(len(measures), len(measures))
         for ax, (name, get) in zip(axes, measures.items(), strict=True):
             names = dict.fromkeys(point.experiment for point in study.points)

@@ -17,8 +17,8 @@ from l2sp_suite.theory.linear import beats_least_squares_below, closed_form, mak
 @cache  # the same at every scale
 def figure1() -> bytes:
     """Three descents on one risk: its contours, the disc that the regulariser admits, start, path and end."""
-    with canvas(9, 2.6, **{"axes.grid": False}) as c:
-        for ax, panel, letter in zip(c.panels(3, 3, gaps=(0.2, 0), sharey=True), PANELS, "abc", strict=True):
+    with canvas(9, 2.6, 0.35, 0.5, **{"axes.grid": False}) as c:
+        for ax, panel, letter in zip(c.panels(3, 3, gaps=(0.2, 0.0), sharey=True), PANELS, "abc", strict=True):
             _scene(ax, panel, descend(SCENE, panel))
             ax.set_title(f"({letter}) {panel.title}", fontsize=10)
     return c.png
@@ -45,7 +45,7 @@ def _scene(ax: Axes, panel: Panel, path: Trajectory) -> None:
 def theory() -> bytes:
     """When L2-SP beats least squares: mean square errors over the pull's strength; lines theory, marks simulation."""
     strengths = np.logspace(-2, 2, 81)
-    with canvas(6, 2.6) as c:
+    with canvas(6, 2.8, 0.15, 0.5) as c:
         (ax,) = c.panels(1, 1)
         for error2, color, marker in zip(ERRORS, ("#009E73", BLUE, ORANGE), "^os", strict=True):
             problem = make_problem(TRUTH2, error2)

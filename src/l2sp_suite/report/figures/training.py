@@ -13,7 +13,7 @@ from matplotlib.ticker import NullFormatter, NullLocator
 from l2sp_suite.report.figures.style import canvas, looks
 from l2sp_suite.report.load import Results
 
-_COLUMNS = {"loss": "loss of the batch", "distance_w0": "$||w - w_0||$", "distance_zero": "$||w||$"}
+_COLUMNS = {"loss": "loss", "distance_w0": "$||w - w_0||$", "distance_zero": "$||w||$"}
 
 
 def training(results: Results, experiments: Sequence[str]) -> bytes:
@@ -73,7 +73,7 @@ def _grid(
 ) -> bytes:
     """Three panels in a line, each with what `draw` makes of the lines of an experiment and an arm."""
     rows = -(-len(panels) // 3)
-    with canvas(9, 1.65 * rows - 0.45, 8) as c:
+    with canvas(9, 1.65 * rows - 0.45, font=8) as c:
         axes = c.panels(len(panels), 3, gaps=(0.65, 0.45))
         for ax, (name, column), head in zip(axes, panels, heads, strict=True):
             for arm, look in looks(results.arms).items():
