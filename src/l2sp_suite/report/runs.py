@@ -14,6 +14,7 @@ import yaml
 
 from l2sp_suite.report.records import SCHEMAS, hyper_value
 from l2sp_suite.report.texts import LOADER
+from l2sp_suite.utils.errors import UserError
 from l2sp_suite.utils.run_paths import run_folder
 
 Folder = Path | zipfile.Path
@@ -60,7 +61,10 @@ def run_directories(root: Path) -> dict[PurePosixPath, Folder]:
     """The run directories of a scale's folder, by their path in it; those on disk before those of `runs.zip`."""
     folders: dict[PurePosixPath, Folder] = {}
     if (root / "runs.zip").is_file():
-        archive = zipfile.Path(root / "runs.zip").root
+        try:
+            archive = zipfile.Path(root / "runs.zip").root
+        except zipfile.BadZipFile as error:
+            raise UserError(f"{root / 'runs.zip'}: damaged ({error}); restore the file") from error
         for name in {name.rpartition("/")[0] for name in archive.namelist() if not name.endswith("/")}:
             folders[PurePosixPath(name)] = zipfile.Path(archive, f"{name}/")
     for pattern in ("runs/*/*/*", "studies/*/*/runs/*/*/*"):
