@@ -26,7 +26,7 @@ def arm(values: list[float], **changed: object) -> pd.DataFrame:
 
 
 @given(st.lists(st.tuples(*[st.floats(0, 1)] * 2), min_size=2, max_size=12))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 def test_interval_and_verdict_agree_with_scipy(pairs: list[tuple[float, float]]) -> None:
     base, other = map(list, zip(*pairs, strict=True))
     c = compare(arm(base), arm(other))
@@ -63,6 +63,7 @@ def test_few_seeds_and_no_spread() -> None:
     assert compare(arm([0.0, 0.0]), arm([0.0, 0.0])).verdict == "not separable"
 
 
+@settings(max_examples=30, deadline=None)
 @given(st.lists(st.integers(0, 1150), min_size=2, max_size=5), st.integers(1, 40), st.sampled_from([1200, 590, 713]))
 def test_equal_gains_are_no_verdict_after_ten_digits(counts: list[int], gain: int, items: int) -> None:
     """Gains of as many images with every seed: rows.csv keeps ten digits, which must not become a spread."""

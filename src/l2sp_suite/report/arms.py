@@ -47,8 +47,9 @@ class Arms:
 
     def with_runs(self, runs: Iterable[tuple[str, str]]) -> Arms:
         """These arms, then those of `runs` (name and label of each) that are not among them, by name."""
-        labels = {name: label for name, label in sorted(runs) if label}
-        more = sorted({name for name, _ in runs} - set(self.names))
+        pairs = sorted(set(runs))
+        labels = {name: label for name, label in pairs if label}
+        more = sorted({name for name, _ in pairs} - set(self.names))
         return replace(self, names=(*self.names, *more), labels={**self.labels, **labels})
 
 

@@ -120,7 +120,7 @@ class Results:
 
     def setting_text(self, run: Any) -> str:
         """The hyper-parameters of a run (or another mapping) for people, e.g. α=0.01, β=0.001."""
-        values = {name: run[name] for name in self.hyper if run[name] == run[name]}
+        values = {name: run[name] for name in self.hyper if name in run and run[name] == run[name]}
         return ", ".join(f"{symbol(name)}={setting_number(value)}" for name, value in values.items())
 
     def row(self, experiment: str) -> PaperRow:
