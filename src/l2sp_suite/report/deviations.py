@@ -45,7 +45,7 @@ def write_deviations(source: Path, page: Path) -> None:
         kind = next(kind for kind in _KINDS if kind in entry)
         names = words("notes")["deviations"]
         of = " and ".join(names.get(name, name) for name in entry[kind]) if len(entry[kind]) < 3 else "Every task"
-        at = f"{entry['scales'][0]} scale" if len(entry["scales"]) == 1 else "every scale"
+        at = f"{' and '.join(entry['scales'])} scale" if len(entry["scales"]) < 3 else "every scale"
         groups.setdefault(f"{of} at {at}", []).append(text_of(entry))
     parts = [words("notes")["phrases"]["deviations"].strip()]
     for title, entries in groups.items():

@@ -227,7 +227,7 @@ def _folder_of(run: dict[str, Any], hyper: Iterable[str]) -> Any:
 def _kept(earlier: pd.DataFrame, hyper: Sequence[str], here: set[str], unfinished: set[str]) -> pd.DataFrame:
     """The earlier lines that no run directory speaks for or against."""
     runs = _runs(earlier, hyper)
-    return earlier[[g not in here and r not in unfinished for g, r in zip(_groups(earlier), runs, strict=True)]]
+    return earlier.loc[[g not in here and r not in unfinished for g, r in zip(_groups(earlier), runs, strict=True)]]
 
 
 def _runs(frame: pd.DataFrame, hyper: Sequence[str]) -> list[str]:

@@ -53,7 +53,7 @@ def _arm_ladder(results: Results, study: pd.DataFrame, experiment: str, arm: str
     runs = runs[runs.selected] if runs.selected.any() else runs
     by_lr = {lr: results.one_setting(part) for lr, part in runs.groupby("lr")}
     main, alike = results.selected(experiment, arm), set(zip(study.steps, study.w0, strict=True))
-    main = main[[pair in alike for pair in zip(main.steps, main.w0, strict=True)]]
+    main = main.loc[[pair in alike for pair in zip(main.steps, main.w0, strict=True)]]
     return dict(iter(main.groupby("lr"))) | by_lr
 
 
