@@ -19,8 +19,16 @@ from l2sp_suite.utils.run_paths import run_folder
 PAPER = Path(__file__).parents[2] / "results" / "paper"
 
 # arm: hyper-parameters chosen on the imaginary validation part
-CHOSEN = {"l2": {"alpha": 1e-3, "beta": 1e-3}, "l2_sp": {"alpha": 1e-2, "beta": 1e-3}, "l1_sp": {"alpha": 0.25, "gamma": 2.0}}
-FLOW_CHOSEN = {"l2": {"alpha": 5e-4, "beta": 5e-4}, "l2_sp": {"alpha": 1e-1, "beta": 1e-1}, "l1_sp": {"alpha": 0.25, "gamma": 2.0}}
+CHOSEN = {
+    "l2": {"alpha": 1e-3, "beta": 1e-3},
+    "l2_sp": {"alpha": 1e-2, "beta": 1e-3},
+    "l1_sp": {"alpha": 0.25, "gamma": 2.0},
+}
+FLOW_CHOSEN = {
+    "l2": {"alpha": 5e-4, "beta": 5e-4},
+    "l2_sp": {"alpha": 1e-1, "beta": 1e-1},
+    "l1_sp": {"alpha": 0.25, "gamma": 2.0},
+}
 FLOW_SETS = tuple(f"segflow_{name}" for name in ("monkaa_clean", "monkaa_final", "driving_clean", "driving_final"))
 ARMS = Arms(("l2", "l2_sp"))
 

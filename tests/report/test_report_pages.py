@@ -16,8 +16,23 @@ from l2sp_suite.report import build_report, deviations, update_readme, write_dev
 from l2sp_suite.utils.errors import UserError
 
 ENTRIES = [
-    {"id": "a", "scales": ["mini", "paper"], "tasks": ["dstl"], "text": "Less | more", "choice": "`b`.", "keys": ["x.y"]},
-    {"id": "c", "scales": ["paper"], "tasks": ["encnet"], "text": "Crop", "reason": "Why", "where": "code", "points": [3]},
+    {
+        "id": "a",
+        "scales": ["mini", "paper"],
+        "tasks": ["dstl"],
+        "text": "Less | more",
+        "choice": "`b`.",
+        "keys": ["x.y"],
+    },
+    {
+        "id": "c",
+        "scales": ["paper"],
+        "tasks": ["encnet"],
+        "text": "Crop",
+        "reason": "Why",
+        "where": "code",
+        "points": [3],
+    },
     {"id": "d", "scales": ["mini"], "studies": ["sources"], "experiments": ["e1"], "text": "Few", "keys": ["k"]},
 ]
 
@@ -47,7 +62,9 @@ def pages_of(results: Path, scale: str = "mini", **asked: bool) -> tuple[str, st
     """report.html and docs/results/<scale>.md, the latter beside the folder of results as in the repository."""
     docs = results / "docs" / "results"
     build_report(results, scale, PAPER, ARMS, docs=docs, **asked)
-    return (results / scale / "report.html").read_text(encoding="utf-8"), (docs / f"{scale}.md").read_text(encoding="utf-8")
+    return (results / scale / "report.html").read_text(encoding="utf-8"), (docs / f"{scale}.md").read_text(
+        encoding="utf-8"
+    )
 
 
 def test_pages_are_whole_and_html_needs_nothing_else(tree: Path) -> None:
@@ -87,7 +104,9 @@ def test_rows_say_how_to_make_them_what_made_them_and_what_differs(
 
 
 def test_what_runs_say_of_themselves_is_escaped(tmp_path: Path) -> None:
-    write_arms(tmp_path, "own_set", {"l2": (0.5,), "l2_sp": (0.5,)}, row={"approach": "<script>x</script>", "target": "a & b"})
+    write_arms(
+        tmp_path, "own_set", {"l2": (0.5,), "l2_sp": (0.5,)}, row={"approach": "<script>x</script>", "target": "a & b"}
+    )
     html, markdown = pages_of(tmp_path)
     assert "<script>" not in html and "&lt;script&gt;x" in html and "a &amp; b" in html
     assert "| \\<script\\>x" in markdown
@@ -135,7 +154,9 @@ def test_the_answer_in_the_readme_is_renewed_and_nothing_else(tree: Path) -> Non
     update_readme(readme, [results])
     text = readme.read_text()
     assert text.startswith("before\n<!-- answer -->\n") and text.endswith("<!-- end of answer -->\nafter \\1\n")
-    assert "old" not in text and "| mini scale: procedural miniature world, not the paper's data | 3 | 2 | 0 | 1 |" in text
+    assert (
+        "old" not in text and "| mini scale: procedural miniature world, not the paper's data | 3 | 2 | 0 | 1 |" in text
+    )
     build_report(tree, "mini", PAPER, ARMS)
     update_readme(readme, [results])
     assert "(mini/figures/table3.png)" in readme.read_text()

@@ -28,7 +28,9 @@ def picture(seed: int, moved: int, size: tuple[int, int] = (160, 96)) -> Image.I
     return Image.fromarray(np.roll(np.asarray(whole), 9 * moved, axis=1))
 
 
-def write_samples(results: Path, experiment: str, frames: int = 8, size: tuple[int, int] = (160, 96), arms: Sequence[str] = ARMS.names) -> None:
+def write_samples(
+    results: Path, experiment: str, frames: int = 8, size: tuple[int, int] = (160, 96), arms: Sequence[str] = ARMS.names
+) -> None:
     """One seed of both arms with two single samples and a clip, whose numbers do not sort as texts do."""
     for place, arm in enumerate(arms):
         folder = write_run(results, experiment, arm, 0, 0.5) / "samples"

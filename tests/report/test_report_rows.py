@@ -1,4 +1,4 @@
-"""From run directories to the data frame: nothing is dropped in silence, and nothing depends on the order of the disk."""
+"""From run directories to the data frame: nothing is dropped in silence, nothing depends on the order of the disk."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from report_trees import PAPER, ARMS, clone_of, edit, results_of, write_run
+from report_trees import ARMS, PAPER, clone_of, edit, results_of, write_run
 
 from l2sp_suite.report import build_report
 from l2sp_suite.report.records import SCHEMAS, parse_records, to_text
@@ -266,7 +266,13 @@ def test_only_selected_main_runs_have_curves(tmp_path: Path) -> None:
     points = [tuple(line) for line in results.curves[["step", "loss", "distance_w0"]].itertuples(index=False)]
     assert points == [(100, 0.02, 2.0), (200, 0.01, 4.0), (300, 0.00666667, 6.0)]
     first = results.layers.iloc[0]
-    assert (first.depth, first.layer, first.distance_w0, first.length, first.length_w0) == (0, "conv0.weight", 3, 5, 5.5)
+    assert (first.depth, first.layer, first.distance_w0, first.length, first.length_w0) == (
+        0,
+        "conv0.weight",
+        3,
+        5,
+        5.5,
+    )
     assert list(results.data.role) == ["target", "weights"]
 
 

@@ -41,9 +41,7 @@ def write_choice(results: Path) -> Path:
         for target in TARGETS
     ]
     chosen = [
-        f"{target},{rank},00{rank}.bird,bird {rank},bird,{1 - rank / 10},60"
-        for target in TARGETS
-        for rank in (1, 2)
+        f"{target},{rank},00{rank}.bird,bird {rank},bird,{1 - rank / 10},60" for target in TARGETS for rank in (1, 2)
     ]
     heads = ("kind,source,target,classes,images,emd,similarity", "target,rank,source,label,family,similarity,images")
     texts = ("\n".join([head, *lines, ""]) for head, lines in zip(heads, (near, chosen), strict=True))

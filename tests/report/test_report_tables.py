@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from report_trees import ARMS, FLOW_SETS, PAPER, edit, lines_of, results_of, write_arms, write_run
 
-from l2sp_suite.report import Arms, build_report, read_arms, studies
+from l2sp_suite.report import build_report, read_arms, studies
 from l2sp_suite.report.load import Results
 from l2sp_suite.report.paper import read_paper
 from l2sp_suite.report.tables import pairs, settings_table, table2, table3
@@ -176,7 +176,9 @@ def test_no_number_of_the_paper_can_stand_among_ours(tree: Path, tmp_path: Path,
         if name.endswith(".csv"):
             lines = [line for line in csv.reader(text.splitlines())]
         elif name.endswith(".md"):
-            lines = [line.split(" | ") for line in text.splitlines() if line.startswith("|") and not line.startswith("|:")]
+            lines = [
+                line.split(" | ") for line in text.splitlines() if line.startswith("|") and not line.startswith("|:")
+            ]
         else:
             lines = [line.removesuffix(r" \\").split(" & ") for line in text.splitlines() if line.endswith(r" \\")]
         head = [cell.strip() for cell in lines[0]]
@@ -204,8 +206,10 @@ def test_arms_are_those_of_the_plan_with_the_baseline_first(tmp_path: Path) -> N
 
 
 def write_third_arm(tree: Path) -> None:
-    """Runs of an arm that no plan, table or figure knows, with a hyper-parameter of its own, wherever the others are."""
-    for source in sorted(tree.glob("mini/**/l2_sp-alpha=0.01-*/seed=*")) + sorted(tree.glob("mini/**/l2_sp-alpha=0.1-beta=0.1/seed=*")):
+    """Runs of an arm that no plan or table knows, with a hyper-parameter of its own, wherever the others are."""
+    for source in sorted(tree.glob("mini/**/l2_sp-alpha=0.01-*/seed=*")) + sorted(
+        tree.glob("mini/**/l2_sp-alpha=0.1-beta=0.1/seed=*")
+    ):
         config = yaml.safe_load((source / "config.yaml").read_text())
         done = json.loads((source / "done.json").read_text())
         given = {"study": config["study"], "lr": config["optim"]["lr"], "split": config["evaluate"]["split"]}
@@ -220,8 +224,17 @@ def test_a_third_arm_is_a_further_column_everywhere(tree: Path) -> None:
     line = lines_of(table3(results))[6]
     assert line["paper L1-SP"] == DASH and line["mini L1-SP"].endswith("(3)") and line["L1-SP verdict"] != DASH
     assert {"L2-SP difference", "L1-SP difference", "L1-SP 95 % interval"} <= line.keys()
-    record = next(csv.DictReader(line for line in table3(results).render("csv").splitlines() if "cub200" in line or "scale" in line))
-    assert (record["l1_sp_alpha"], record["l1_sp_beta"], record["l1_sp_gamma"], record["l1_sp_pairs"]) == ("0.25", "", "2", "3")
+    record = next(
+        csv.DictReader(
+            line for line in table3(results).render("csv").splitlines() if "cub200" in line or "scale" in line
+        )
+    )
+    assert (record["l1_sp_alpha"], record["l1_sp_beta"], record["l1_sp_gamma"], record["l1_sp_pairs"]) == (
+        "0.25",
+        "",
+        "2",
+        "3",
+    )
     for name in ("table5", "table6"):
         lines = [line for line in lines_of(settings_table(name, results)) if line["regulariser"] == "L1-SP"]
         assert [(line["α"], line["β"], line["gamma"], line["note"]) for line in lines] == [
@@ -355,7 +368,13 @@ def test_sets_of_table_5_have_names_and_a_place_but_no_row_in_table_3(tree: Path
     results = results_of(tree)
     assert [pair.row for pair in pairs(results)] == list(results.paper.table3) and len(lines_of(table3(results))) == 12
     row = results.paper.rows[SET]
-    assert (row.approach, row.target, row.better, row.number, row.printed) == ("SegFlow", "Driving Clean", "lower", "", {})
+    assert (row.approach, row.target, row.better, row.number, row.printed) == (
+        "SegFlow",
+        "Driving Clean",
+        "lower",
+        "",
+        {},
+    )
     ordered = sorted(["dstl_cub200", "a", *reversed(FLOW_SETS), "segflow_davis"], key=results.paper.order)
     assert ordered == ["segflow_davis", *FLOW_SETS, "dstl_cub200", "a"]
     assert [r for r in results.paper.rows.values() if r in results.paper.table3] == list(results.paper.table3)
@@ -495,8 +514,15 @@ def test_a_sweep_needs_three_settings_and_a_level(tmp_path: Path) -> None:
 
 def test_sizes_of_data_are_what_runs_counted(tree: Path) -> None:
     lines = {line["target"]: line for line in lines_of(table2(results_of(tree)))}
-    assert [lines["CUB200"][k] for k in ("classes", "train", "mini classes", "mini train")] == ["200", "5,994", "20", "192"]
-    assert lines["Monkaa"]["mini train"] == "192 (30 clips)" and lines["Monkaa"]["mini evaluation"] == "1,200 (20 clips)"
+    assert [lines["CUB200"][k] for k in ("classes", "train", "mini classes", "mini train")] == [
+        "200",
+        "5,994",
+        "20",
+        "192",
+    ]
+    assert (
+        lines["Monkaa"]["mini train"] == "192 (30 clips)" and lines["Monkaa"]["mini evaluation"] == "1,200 (20 clips)"
+    )
 
 
 def test_table_7_shows_theory_and_its_check(tmp_path: Path) -> None:

@@ -23,8 +23,8 @@ import torch
 
 from l2sp_suite.config.compose import compose, fingerprint, override
 from l2sp_suite.config.schema import TrainConfig
-from l2sp_suite.pretrained.load import save_weights, tensors_sha256
 from l2sp_suite.preflight.dry_run_table import Rehearsed
+from l2sp_suite.pretrained.load import save_weights, tensors_sha256
 from l2sp_suite.runs import Run, environment, run_of
 from l2sp_suite.sweeps.plan import Planned, table3
 from l2sp_suite.tasks.registry import build_approach, outline, starts_of

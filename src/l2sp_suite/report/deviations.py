@@ -23,7 +23,7 @@ def read_deviations(path: Path) -> tuple[Mapping[str, Any], ...]:
 
 
 def deviations_of(task: str, scale: str) -> list[dict[str, str]]:
-    """What concerns a task at a scale, as `text_of`; what concerns paper scale where the scale has nothing of its own."""
+    """What concerns a task at a scale, as `text_of`; that of paper scale where the scale has nothing of its own."""
     mine = [entry for entry in read_deviations(FILE) if task in entry.get("tasks", ())]
     own = any(scale in entry["scales"] and len(entry["tasks"]) == 1 for entry in mine)
     return [text_of(entry) for entry in mine if (scale if own else "paper") in entry["scales"]]

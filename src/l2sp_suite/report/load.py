@@ -43,7 +43,7 @@ class Results:
     """All that is known of one scale.
 
     `runs` has a line a run: the columns of rows.csv and provenance.csv (see `records.SCHEMAS`), one for each
-    hyper-parameter (`hyper`), and `study_name` (its study without the point); `main` are those that belong to no side study.
+    hyper-parameter (`hyper`), and `study_name` (its study without the point); `main` are those of no side study.
     `problems` are for a person to read, `written` the files that were renewed.
     """
 

@@ -18,7 +18,7 @@ from l2sp_suite.report.statistics import VERDICTS
 from l2sp_suite.report.studies import commits
 from l2sp_suite.report.table import Table
 from l2sp_suite.report.tables import Pair, claims, family, pairs
-from l2sp_suite.report.text import DASH, escape_markdown, listed
+from l2sp_suite.report.text import escape_markdown, listed
 from l2sp_suite.report.texts import note_of_scale, own_pictures, words
 from l2sp_suite.utils.errors import UserError
 from l2sp_suite.utils.files import write_atomically
@@ -55,7 +55,7 @@ def content_of(
     """
     lines, given = pairs(results), own_pictures(results.scale)
     by_name = {table.name: table for table in tables}
-    shown = [
+    shown: list[dict[str, Any]] = [
         {
             "picture": picture,
             "path": results.root / "figures" / picture.name if given or all_pictures or not picture.sample else None,
@@ -151,10 +151,10 @@ def _origin(pair: Pair) -> str:
         return "No run is on record here."
     seeds, seconds = ", ".join(map(str, sorted(runs.seed.unique()))), runs.seconds.median()
     texts = {name: listed(runs[name].dropna()) for name in ("device", "cpus", "threads", "torch", "timm")}
+    took = f", {seconds:.0f} s each" if seconds == seconds else ""
     return (
-        f"{len(runs)} runs{f', {seconds:.0f} s each' if seconds == seconds else ''}, seeds {seeds}; on {texts['device']} "
-        f"with {texts['cpus']} cores, {texts['threads']} threads; torch {texts['torch']}, timm {texts['timm']}; "
-        f"commit {commits(runs)}."
+        f"{len(runs)} runs{took}, seeds {seeds}; on {texts['device']} with {texts['cpus']} cores, {texts['threads']} "
+        f"threads; torch {texts['torch']}, timm {texts['timm']}; commit {commits(runs)}."
     )
 
 

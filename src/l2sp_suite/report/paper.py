@@ -92,9 +92,9 @@ def _row(number: int, line: dict[str, str], folder: Path) -> PaperRow:
             raise ValueError(f"unit {line['unit']}, factor {line['factor']}")
         if line["better"] not in ("higher", "lower"):
             raise ValueError(f"better {line['better']}")
-        texts = [line[name] for name in ("approach", "target", "task", "metric", "better")]
+        texts = {name: line[name] for name in ("approach", "target", "task", "metric", "better")}
         printed = {arm: line[column] for column, arm in words("paper")["arms"].items() if column in line}
-        return PaperRow(line["experiment"], str(number), *texts, printed)
+        return PaperRow(line["experiment"], str(number), **texts, printed=printed)
     except (KeyError, ValueError) as error:
         raise UserError(f"{folder / 'table3.csv'}, row {number}: bad or missing {error}") from error
 

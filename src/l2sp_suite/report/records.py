@@ -70,7 +70,7 @@ def keys_of(frame: pd.DataFrame, columns: Sequence[str]) -> list[str]:
 def sort_records(frame: pd.DataFrame, name: str, hyper: Sequence[str]) -> pd.DataFrame:
     """The frame in the order of its file."""
     by = columns_of(name, hyper, ORDER[name])
-    texts = [column for column in by if column in hyper and frame[column].map(type).eq(str).any()]
+    texts = [column for column in by if column in hyper and any(isinstance(value, str) for value in frame[column])]
     return frame.sort_values(
         by, kind="stable", key=lambda c: c.astype(str) if c.name in texts else c, ignore_index=True
     )

@@ -25,9 +25,9 @@ NOT_HYPER = ("name", "penalty", "penalize", "label", "selected")
 class Problem:
     """Something a person should know about one path (relative to the results folder).
 
-    `kind`: unfinished, corrupt, mismatch, vanished, stale or diverged. A `diverged` run still counts as a row; all other
-    kinds give none. `vanished` is a line of the earlier `rows.csv` whose run directory is gone; `stale` ones are rows
-    that some table does not show any more.
+    `kind`: unfinished, corrupt, mismatch, vanished, stale or diverged. A `diverged` run still counts as a row; all
+    other kinds give none. `vanished` is a line of the earlier `rows.csv` whose run directory is gone; `stale` ones are
+    rows that some table does not show any more.
     """
 
     kind: str
@@ -152,7 +152,7 @@ def _row(
     hyper = {name: hyper_value(value) for name, value in sorted(config["reg"].items()) if name not in NOT_HYPER}
     better = done.get("better") or row.get("better")
     other = _number(measured[metric])
-    if not (math.isclose(value, other, rel_tol=1e-9) or value != value and other != other):
+    if not (math.isclose(value, other, rel_tol=1e-9) or (value != value and other != other)):
         raise ValueError(f"value {value!r} is not results.{split}.{metric} {measured[metric]!r}")
     if better not in ("higher", "lower"):
         raise ValueError(f"better is {better!r}, not higher or lower")

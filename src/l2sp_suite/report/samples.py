@@ -9,6 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
@@ -23,7 +24,7 @@ _GAP, _BAR = 4, 14  # between panels, and for the names above them
 
 @dataclass(frozen=True)
 class SampleSheet:
-    """One experiment's samples: a line of files each, as many as `heads`, and the names of its classes, if it has any."""
+    """One experiment's samples: a line of files each, as many as `heads`, and the names of its classes, if any."""
 
     experiment: str
     title: str
@@ -92,7 +93,7 @@ def predictions(sheet: SampleSheet, scale: str) -> bytes:
 
     with Image.open(sheet.lines[0][0]) as first:
         height = 9 / len(sheet.heads) * first.height / first.width
-    seen: dict[int, tuple[float, ...]] = {}
+    seen: dict[int, Any] = {}
     with canvas(9, (height + 0.05) * len(sheet.lines)) as c:
         axes = c.panels(len(sheet.heads) * len(sheet.lines), len(sheet.heads), (0.05, 0.05), (0.05, 0.05))
         for ax, name in zip(axes, sheet.heads, strict=False):
@@ -131,7 +132,7 @@ def animation(clip: SampleSheet) -> bytes:
     for place, frame in enumerate(frames):
         whole.paste(frame, (0, place * frame.height))
     # All frames share 256 colours, found by k-means, without which small objects lose theirs; it ends when two pixels
-    # in a hundred change theirs. Dithered: steps in the smooth colours of a flow would look like edges of moving things.
+    # in a hundred change theirs. Dithered: steps in smooth colours of a flow would look like edges of moving things.
     palette = whole.quantize(256, kmeans=round(0.02 * whole.width * whole.height))
     indexed = [frame.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG) for frame in frames]
     out = io.BytesIO()

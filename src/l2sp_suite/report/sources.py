@@ -100,7 +100,7 @@ def read_study(results: Results) -> Study:
     """
     sources, runs = read_sources(results.root), results.study("source")
     lists = sources.similarity[sources.similarity.kind == "list"] if len(sources.similarity) else sources.similarity
-    near = {(line.target, line.source): line for line in lists.itertuples()}
+    near: dict[Any, Any] = {(line.target, line.source): line for line in lists.itertuples()}
     names = runs.study.str.extract(r"/.*?source=(\w+)")[0].fillna("")
     targets = [_target(name, {target for target, _ in near}) for name in runs.experiment]
     runs = runs.assign(source=names, target=targets, w0_classes=runs.w0_classes.fillna(""))
@@ -112,7 +112,9 @@ def read_study(results: Results) -> Study:
         for (study, reason), part in refused.groupby(["study", "reason"])
     ]
     points = [
-        Point(name, near[target, source], {a: results.one_setting(part[part.arm == a]) for a in results.arms.names})
+        Point(
+            str(name), near[target, source], {a: results.one_setting(part[part.arm == a]) for a in results.arms.names}
+        )
         for (name, target, source), part in runs.groupby(["experiment", "target", "source"])
     ]
     points.sort(key=lambda point: (results.paper.order(point.experiment), point.near.similarity))
@@ -159,7 +161,11 @@ def sources_table(results: Results, study: Study) -> Table | None:
     lines = []
     for point in study.points:
         metric = next(runs.metric.iloc[0] for runs in point.arms.values() if len(runs))
-        line = {"experiment": point.experiment, "_target": point.near.target, "source": point.near.source}
+        line: dict[str, Any] = {
+            "experiment": point.experiment,
+            "_target": point.near.target,
+            "source": point.near.source,
+        }
         line |= {"classes": point.near.classes, "emd": point.near.emd, "similarity": point.near.similarity}
         lines.append(line | {"unit": unit_of(metric).name} | values_of_arms(results, point.arms))
     columns = [
@@ -235,7 +241,7 @@ def correlation_text(c: Comparison) -> str:
     return f"{signed(c.mean, 2)}{bounds} ({c.n})" if c.n else DASH
 
 
-def _features(study: Study) -> dict[str, object]:
+def _features(study: Study) -> dict[str, Any]:
     return {"network": study.sources.network, "gamma": setting_number(study.sources.gamma)}
 
 
@@ -244,7 +250,12 @@ def similarity_table(results: Results, study: Study) -> Table | None:
     near, lines = study.sources.similarity, []
     targets = list(near.target.unique()) if len(near) else []
     for (kind, source), part in near.groupby(["kind", "source"], sort=False) if targets else ():
-        line = {"kind": kind, "source": source, "classes": part.classes.iloc[0], "_images": part.images.iloc[0]}
+        line: dict[str, Any] = {
+            "kind": kind,
+            "source": source,
+            "classes": part.classes.iloc[0],
+            "_images": part.images.iloc[0],
+        }
         line |= {f"_{name}": value for name, value in zip(part.target, part.similarity, strict=True)}
         lines.append(line | {f"emd_{name}": value for name, value in zip(part.target, part.emd, strict=True)})
     columns = [Column("source", "source"), Column("kind", "kind")]
@@ -257,7 +268,9 @@ def nearest_table(results: Results, study: Study) -> Table | None:
     """The nearest classes of each target, with the similarity of each alone."""
     near, lines, ranks = study.sources.nearest, [], range(1, NEAREST + 1)
     for target, part in near.groupby("target", sort=False) if len(near) else ():
-        line = {"target": target} | {f"{key}_{rank}": None for rank in ranks for key in ("", "source", "similarity")}
+        line: dict[str, Any] = {"target": target} | {
+            f"{key}_{rank}": None for rank in ranks for key in ("", "source", "similarity")
+        }
         for place, one in enumerate(part.sort_values("rank", kind="stable").head(NEAREST).itertuples(), 1):
             line |= {f"source_{place}": one.source, f"similarity_{place}": one.similarity}
             line[f"_{place}"] = f"{one.label} ({one.family}) {one.similarity:.4f}"

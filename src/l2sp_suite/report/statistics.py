@@ -64,7 +64,7 @@ def summarise(values: Iterable[float], unit: Unit = FRACTION) -> Summary:
 
 
 def interval(differences: Sequence[float]) -> tuple[float, float]:
-    """Two-sided 95 % Student t interval for the mean of `differences`; NaN for fewer than two, a point for equal ones."""
+    """Two-sided 95 % Student t interval for the mean of `differences`; NaN for fewer than two, a point if all equal."""
     if len(differences) < 2:
         return math.nan, math.nan
     if min(differences) == max(differences):

@@ -33,9 +33,9 @@ class Rung:
 def ladder(results: Results) -> list[Rung]:
     """The learning-rate study, by experiment and rising learning rate.
 
-    An arm has its selected hyper-parameters where runs of it exist, else the only setting it was run with; several raise
-    `UserError`. Where the study has no run of an arm at the experiment's own learning rate, the main runs of that arm
-    (same number of steps, with the same pretrained weights) take the place.
+    An arm has its selected hyper-parameters where runs of it exist, else the only setting it was run with; several
+    raise `UserError`. Where the study has no run of an arm at the experiment's own learning rate, the main runs of that
+    arm (same number of steps, with the same pretrained weights) take the place.
     """
     study = results.study("learning_rate")
     rungs = []
@@ -78,8 +78,8 @@ def learning_rate(results: Results) -> Table | None:
 def regime(results: Results) -> Table | None:
     """Training from scratch against fine-tuning, a line for each experiment and setting that was trained from scratch.
 
-    It shows whether the scale lies in the regime that the paper is about: fine-tuning wins by a wide margin and fits its
-    training set.
+    It shows whether the scale lies in the regime that the paper is about: fine-tuning wins by a wide margin and
+    fits its training set.
     """
     lines = []
     for _, runs in results.study("from_scratch").groupby(
@@ -87,7 +87,7 @@ def regime(results: Results) -> Table | None:
     ):
         first = runs.iloc[0]
         tuned = {arm: results.selected(first.experiment, arm) for arm in results.arms.names}
-        line = {"experiment": first.experiment, "unit": unit_of(first.metric).name}
+        line: dict[str, Any] = {"experiment": first.experiment, "unit": unit_of(first.metric).name}
         line |= {"scratch_study": first.study, "scratch_arm": first.arm} | values_of(results, runs, "scratch")
         line |= values_of_arms(results, tuned)
         known = {arm: value_of(part, "train_value") for arm, part in tuned.items() if part.train_value.notna().all()}
@@ -123,7 +123,7 @@ def flow(results: Results) -> Table | None:
         finite = all_runs[all_runs.value.abs() < math.inf]
         zero, start = (Shown(measured(finite, f"{FLOW}_{of}").mean, unit_of(FLOW).digits) for of in ("zero", "start"))
         sizes = sorted({int(n) for n in all_runs.n.dropna() if n})
-        line = {"_target": results.row(name).target, "experiment": name, "unit": unit_of(FLOW).name}
+        line: dict[str, Any] = {"_target": results.row(name).target, "experiment": name, "unit": unit_of(FLOW).name}
         line |= {"n": " or ".join(map(str, sizes)), "_n": " or ".join(map(count, sizes)) or None}
         line |= {"zero": zero, "pre_trained": start, "factor": zero / start if start else math.nan}
         line |= values_of_arms(results, arms)
@@ -149,7 +149,7 @@ def alpha(results: Results) -> Table | None:
             for runs in results.by_setting(main[(main.experiment == name) & (main.arm == arm)]):
                 is_base = len(base) > 0 and base.index[0] in runs.index
                 first = runs.iloc[0]
-                line = {
+                line: dict[str, Any] = {
                     "experiment": name,
                     "arm": arm,
                     "unit": unit_of(first.metric).name,
@@ -273,7 +273,7 @@ def sweeps_table(results: Results) -> Table | None:
     for sweep in sweeps(results):
         names = [name for name in results.hyper if any(run[name] == run[name] for run, _ in sweep.tried)]
         good = [f"({', '.join(setting_number(run[name]) for name in names)})" for run in sweep.good()]
-        line = {"experiment": sweep.experiment, "arm": sweep.arm, "unit": unit_of(sweep.metric).name}
+        line: dict[str, Any] = {"experiment": sweep.experiment, "arm": sweep.arm, "unit": unit_of(sweep.metric).name}
         line |= {"settings": len(sweep.tried), "good": len(good), "_good": ", ".join(good) or DASH}
         line["worse"] = sum(c.verdict == WORSE for _, c in sweep.tried)
         for name in _RATIOS:
@@ -311,7 +311,7 @@ def provenance(results: Results) -> Table | None:
     """What made the numbers: a line for each experiment, of its main runs and of each side study."""
     lines = []
     for (study, name), runs in results.runs[results.runs.commit.notna()].groupby(["study_name", "experiment"]):
-        line = {"experiment": name, "study": study, "runs": len(runs)}
+        line: dict[str, Any] = {"experiment": name, "study": study, "runs": len(runs)}
         line |= {"_seeds": ", ".join(map(str, sorted(runs.seed.unique()))), "_commits": commits(runs)}
         line |= {f"_{key}": listed(runs[key].dropna()) for key in ("torch", "timm", "device", "cpus", "threads")}
         line |= {"commits": listed(runs.commit).replace(DASH, ""), "seconds_median": runs.seconds.median()}

@@ -94,7 +94,7 @@ def make_table(
     lines: Sequence[Mapping[str, Any]],
     columns: Sequence[Column],
     summary: Sequence[str] = (),
-    **values: object,
+    **values: Any,
 ) -> Table:
     """A table of `lines`, with title and caption of captions.yaml, whose placeholders `values` fill.
 

@@ -208,7 +208,7 @@ def settings_table(name: str, results: Results) -> Table:
         *comparison_columns(f"{metrics[-1]} difference to {baseline}"),
         Column("note", "note"),
     ]
-    few = f" {seeds.count(1)} of the {len(seeds)} settings that ran have one seed: they are called neither better nor worse."
+    few = f" {seeds.count(1)} of the {len(seeds)} settings that ran have one seed: they are neither better nor worse."
     reference = " and ".join(dict.fromkeys(references)) or f"{baseline}, of which there are no runs"
     return make_table(name, results, lines, columns, references=reference, few=few if 1 in seeds else "")
 
@@ -256,8 +256,9 @@ def _settings(
             key = next((k for k, part in unprinted.items() if k[0] == setting.arm and part.selected.iloc[0]), None)
             note = f"ours with {results.setting_text(unprinted[key].iloc[0])}" if key else ""
         lines.append((setting, unprinted.pop(key) if key else runs.iloc[:0], note))
-    for (arm, *hyper), part in sorted(unprinted.items(), key=lambda item: results.arms.names.index(item[0][0])):
-        setting = PaperSetting(part.experiment.iloc[0], arm, dict(zip(results.hyper, hyper, strict=True)))
+    for part in sorted(unprinted.values(), key=lambda part: results.arms.names.index(part.arm.iloc[0])):
+        first = part.iloc[0]
+        setting = PaperSetting(first.experiment, first.arm, {name: first[name] for name in results.hyper})
         lines.append((setting, part, "not in the paper"))
     return lines
 
@@ -301,7 +302,7 @@ def table2(results: Results) -> Table:
     """
     target = results.data[results.data.role == "target"].set_index("experiment", drop=False)
     sizes = {size["experiment"]: size for size in target.to_dict("records")}
-    lines: list[dict[str, Any]] = read_lines(results.paper.folder / "table2.csv")  # type: ignore[assignment]
+    lines: list[dict[str, Any]] = read_lines(results.paper.folder / "table2.csv")
     for row in map(results.row, sorted(name for name in sizes if name not in results.paper.rows)):
         blank = dict.fromkeys(lines[0], "")  # a target that the paper has not
         lines.append(blank | {"target": row.target, "experiment": row.experiment, "approach": row.approach})

@@ -22,8 +22,8 @@ __all__ = ["write_choice"]
 def write_choice(choice: Choice, root: Path) -> list[Path]:
     """Writes below `root`, a scale's folder of results, and returns the paths.
 
-    `source/`: `<list>.csv` for each list, `similarity.csv`, and then `origin.json`, with the checksums of these, by which
-    a reader knows that they belong together; `figures/`: `classes.png`, images of the nearest classes, and
+    `source/`: `<list>.csv` for each list, `similarity.csv`, and then `origin.json`, with the checksums of these, by
+    which a reader knows that they belong together; `figures/`: `classes.png`, images of the nearest classes, and
     `similarity.png`, the matrix of families and lists by targets. Other lists stay.
     """
     records = {f"{name}.csv": _csv(entries) for name, entries in choice.lists.items()}

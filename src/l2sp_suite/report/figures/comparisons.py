@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.ticker import FixedLocator, NullLocator
@@ -50,7 +51,8 @@ def _forest_panel(ax: Axes, results: Results, pairs: Sequence[Pair], unit: Unit)
             ax.plot(c.mean, y, MARKERS[place % 5], color=color, markerfacecolor=color if c.n > 1 else "white", ms=6)
             note = f"{label(arm)}: " if len(arms) > 1 else ""
             note += c.verdict if c.n == 1 else f"{c.verdict}, {c.n} seeds"
-            where, look = ("axes fraction", "data"), {"va": "center", "fontsize": 8, "color": _TEXT.get(color, color)}
+            where = ("axes fraction", "data")
+            look: dict[str, Any] = {"va": "center", "fontsize": 8, "color": _TEXT.get(color, color)}
             ax.annotate(note, (1.01, y), xycoords=where, **look)
     ax.axvline(0, color="black", lw=1)
     ax.set_yticks(range(len(pairs)), [f"{p.row.approach}, {p.row.target}" for p in pairs])
@@ -96,7 +98,13 @@ def _sweep_panel(ax: Axes, results: Results, sweep: Sweep) -> None:
             ax.annotate("diverged", (run[varied], 0.03), xycoords=("data", "axes fraction"), ha="center", fontsize=7)
     for place, (name, points) in enumerate(lines.items()):
         x, y, reach = zip(*sorted(points), strict=True)
-        look = {"color": COLOURS[place % 5], "marker": MARKERS[place % 5], "lw": 1, "ms": 4, "capsize": 2}
+        look: dict[str, Any] = {
+            "color": COLOURS[place % 5],
+            "marker": MARKERS[place % 5],
+            "lw": 1,
+            "ms": 4,
+            "capsize": 2,
+        }
         # Shifted, for bars of lines that share a place would hide each other.
         ax.errorbar([value * 1.06**place for value in x], y, reach, label=name, **look)
     places = sorted({run[varied] for run, _ in sweep.tried})
@@ -145,10 +153,15 @@ def _ladder_panel(ax: Axes, results: Results, rungs: Sequence[Rung], column: str
         sums = [(lr, value_of(runs) if column == "value" else summarise(runs[column])) for lr, runs in ran]
         factor = unit_of(rungs[0].metric).factor if column == "value" else 1.0
         for lr, runs in ran:
-            small = {"color": look["color"], "marker": look["marker"], "alpha": 0.3, "ms": 3, "ls": ""}
+            small: dict[str, Any] = {"color": look["color"], "marker": look["marker"], "alpha": 0.3, "ms": 3, "ls": ""}
             ax.plot([lr] * len(runs), runs[column] * factor, **small)
             if not runs.value.abs().max(skipna=False) < math.inf:
-                where = {"xycoords": ("data", "axes fraction"), "ha": "center", "fontsize": 8, "color": look["color"]}
+                where: dict[str, Any] = {
+                    "xycoords": ("data", "axes fraction"),
+                    "ha": "center",
+                    "fontsize": 8,
+                    "color": look["color"],
+                }
                 ax.annotate(f"{look['label']} diverged", (lr, 0.03 + 0.08 * place), **where)
         if ran:
             spread = [s.sd if s.n > 1 else 0.0 for _, s in sums]

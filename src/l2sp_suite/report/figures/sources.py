@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import cycle
+from typing import Any
 
 import pandas as pd
 from matplotlib import colormaps
@@ -60,7 +61,12 @@ def similarity(near: pd.DataFrame, scale: str) -> bytes:
         middle = (matrix.min().min() + matrix.max().max()) / 2
         for row, values in enumerate(matrix.to_numpy()):
             for column, value in enumerate(values):
-                look = {"ha": "center", "va": "center", "fontsize": 8, "color": "w" if value > middle else "k"}
+                look: dict[str, Any] = {
+                    "ha": "center",
+                    "va": "center",
+                    "fontsize": 8,
+                    "color": "w" if value > middle else "k",
+                }
                 ax.text(column, row, f"{value:.3f}", **look)
         c.title("Similarity", scale)
     return c.png

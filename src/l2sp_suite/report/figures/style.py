@@ -58,8 +58,8 @@ class Canvas:
     ) -> list[Axes]:
         """`count` axes, so many in a line; places that are left over stay empty.
 
-        `margins` at the left and at the right, and `gaps` between columns and between lines, are in inches: layouts that
-        matplotlib measures take as long as all the rest of a figure.
+        `margins` at the left and at the right, and `gaps` between columns and between lines, are in inches: layouts
+        that matplotlib measures take as long as all the rest of a figure.
         """
         rows = -(-count // across)
         column = (self.width - sum(margins) - (across - 1) * gaps[0]) / across
@@ -91,7 +91,7 @@ def canvas(
     width: float, height: float, top: float = 0.6, bottom: float = 0.75, font: int = 9, **style: Any
 ) -> Iterator[Canvas]:
     """A figure in the report's look: its panels are `height` inches high, `top` and `bottom` come to them."""
-    with rc_context({**_STYLE, "font.size": font, **style}):
+    with rc_context(dict[Any, Any](**_STYLE, **style) | {"font.size": font}):
         made = Canvas(width, height, top, bottom)
         yield made
         out = io.BytesIO()

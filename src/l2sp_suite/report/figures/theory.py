@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -56,7 +57,7 @@ def theory() -> bytes:
             if np.isfinite(limit):
                 ax.axvline(limit, color=color, lw=0.8, linestyle=":")
             mine = [check for check in checks() if check.error2 == error2]
-            look = {"color": color, "ms": 7, "markerfacecolor": "white"}
+            look: dict[str, Any] = {"color": color, "ms": 7, "markerfacecolor": "white"}
             ax.plot([check.alpha for check in mine], [check.ratio[1] for check in mine], marker, **look)
         ax.axhline(1, color="black", lw=1)
         ax.set_xscale("log")
