@@ -60,8 +60,8 @@ source: $(ENV) ## source classes chosen by their distance; at SCALE=mini pre-tra
 sweep-%: $(ENV) ## one plan of configs/sweep: sweep-table4, -table5, -table6, -learning_rate (short: -lr), -from_scratch, -selection, -alpha
 	@$(campaign) --plan $(if $(filter lr,$*),learning_rate,$*)
 
-tables: $(ENV) ## tables, figures and report.html from the files under results/, without training; renews the README's
-	@$(RUN) scripts/report.py --results "$(RESULTS)" $(if $(filter results,$(RESULTS)),--readme README.md) \
+tables: $(ENV) ## tables, figures, report.html and docs/results from the files under results/, without training
+	@$(RUN) scripts/report.py --results "$(RESULTS)" $(if $(filter results,$(RESULTS)),--docs docs) \
 		$(if $(filter-out 0,$(PICTURES)),--pictures)
 
 smoke: $(ENV) ## every row of the miniature on the smallest world, in a minute or two; checks that all parts run, its numbers mean nothing

@@ -245,7 +245,7 @@ def test_a_third_arm_is_a_further_column_everywhere(tree: Path) -> None:
     assert {line["arm"] for line in lines_of(studies.selection(results))} == {"L2", "L2-SP", "L1-SP"}
     assert lines_of(studies.flow(results))[1]["fine-tuned L1-SP"] != DASH
     assert lines_of(studies.regime(results))[0]["fine-tuned L1-SP"].endswith("(3)")
-    assert "L1-SP against L2, 3 of 12 rows compared" in " ".join(table3(results).summary)
+    assert "L1-SP against L2, 4 of 12 rows compared" in " ".join(table3(results).summary)
 
 
 def test_what_other_arms_have_does_not_change_by_a_third(tree: Path) -> None:

@@ -91,7 +91,8 @@ def canvas(
     width: float, height: float, top: float = 0.6, bottom: float = 0.75, font: int = 9, **style: Any
 ) -> Iterator[Canvas]:
     """A figure in the report's look: its panels are `height` inches high, `top` and `bottom` come to them."""
-    with rc_context(dict[Any, Any](**_STYLE, **style) | {"font.size": font}):
+    settings: Any = {**_STYLE, "font.size": font, **style}
+    with rc_context(settings):
         made = Canvas(width, height, top, bottom)
         yield made
         out = io.BytesIO()
