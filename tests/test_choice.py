@@ -76,10 +76,10 @@ def test_what_is_written_says_what_it_was_made_of(done: tuple[Path, Choice]) -> 
     for name in ("classes", "similarity"):
         assert (folder / f"results/smoke/figures/{name}.png").read_bytes().startswith(b"\x89PNG")
     found = read_sources(folder / "results/smoke")
-    kinds = {(one.kind, one.source) for one in found.similarities}
+    kinds = set(zip(found.similarity.kind, found.similarity.source, strict=True))
     assert {("list", name) for name in ("whole", "selected", "random", "least")} <= kinds
-    assert ("family", "bird") in kinds and len(found.similarities) == 6 * len(kinds)
-    assert [one.source for one in found.nearest] == [one.source for one in choice.lists["selected"]]
+    assert ("family", "bird") in kinds and len(found.similarity) == 6 * len(kinds)
+    assert list(found.nearest.source) == [one.source for one in choice.lists["selected"]]
 
 
 def test_the_nearest_class_is_of_the_kind_of_the_target(done: tuple[Path, Choice]) -> None:
