@@ -29,8 +29,7 @@ def test_setting_parses_back(value: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "text"),
-    [(4e-5, "4e-5"), (1e-4, "1e-4"), (0.001, "0.001"), (0.1, "0.1"), (0.0, "0"), (1.0, "1")],
+    ("value", "text"), [(4e-5, "4e-5"), (1e-4, "1e-4"), (0.001, "0.001"), (0.1, "0.1"), (0.0, "0"), (1.0, "1")]
 )
 def test_settings_as_papers_print_them(value: float, text: str) -> None:
     assert setting_number(value) == text

@@ -1,4 +1,4 @@
-"""From run directories to `rows.csv`, tables, figures and pages: files to files, without torch."""
+"""From run directories to tables, figures and pages; never imports torch."""
 
 from l2sp_suite.report.arms import Arms, read_arms
 from l2sp_suite.report.build import build_report, draw_similarity, print_tables, scales_with_results

@@ -1,4 +1,4 @@
-"""The arms that a report compares: the baseline, those of the plan, and any other that has runs."""
+"""The arms that a report compares."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from l2sp_suite.utils.errors import UserError
 
 @dataclass(frozen=True)
 class Arms:
-    """Names of arms in the order of the tables, the baseline first, e.g. `("l2", "l2_sp")`.
+    """Names of the arms in the order of the tables, the baseline first.
 
     `labels`: how tables print an arm, by name, where its runs say so; `l2_sp` is L2-SP without.
     """
@@ -46,7 +46,10 @@ class Arms:
         return self.labels.get(name) or name.upper().replace("_", "-")
 
     def with_runs(self, runs: Iterable[tuple[str, str]]) -> Arms:
-        """These arms, then those of `runs` (name and label of each) that are not among them, by name."""
+        """These arms, then the others of `runs` by name.
+
+        `runs`: name and label of the arm of each run.
+        """
         pairs = sorted(set(runs))
         labels = {name: label for name, label in pairs if label}
         more = sorted({name for name, _ in pairs} - set(self.names))

@@ -1,4 +1,4 @@
-"""The report of one scale: from run directories (or the committed files) to tables, figures and pages."""
+"""The report of one scale: tables, figures and pages from its runs."""
 
 from __future__ import annotations
 
@@ -49,13 +49,13 @@ def build_report(
     all_pictures: bool = False,
     docs: Path | None = None,
 ) -> Results:
-    """Writes the files of `results/<scale>/` that are made from runs; those written are in the answer's `written`.
+    """Writes the files of `results/<scale>/` that are made from runs.
 
     A pure function of the run directories, the earlier files, the folder `paper` and, for the pages, of
     docs/deviations.yaml: the same runs give the same bytes.
     `rows.csv` and the other records, see `load`; `tables/`: Tables 1 to 7, with dashes for what is missing, and those
     of studies only where there are runs, an older file of theirs being removed; `figures/`; and `report.html`.
-    Everything that gave no row is logged.
+    Everything that gave no row is logged. The answer's `written` lists the files.
 
     Args:
         results: the folder of results.
@@ -129,7 +129,10 @@ def _stamp(results: Results) -> bytes:
 
 
 def _drawn(path: Path, draw: Callable[[], bytes], stamp: bytes) -> bytes:
-    """The PNG of a figure, with the stamp as a comment; the one that is there, if it has that: drawing takes long."""
+    """The PNG of a figure with a stamp of what it is made of.
+
+    A file that is there and has the stamp is not drawn again: drawing takes most of a report's time.
+    """
     if path.is_file() and stamp in (there := path.read_bytes())[:200]:
         return there
     png, comment = draw(), b"tEXtSource\0" + stamp
@@ -152,24 +155,24 @@ def _remove_stale(folder: Path, names: Iterable[str], suffixes: Iterable[str]) -
 
 
 def draw_similarity(root: Path) -> bytes:
-    """The figure of the similarities that source selection left below a scale's folder of results."""
+    """The figure of the similarities below a scale's folder of results."""
     from l2sp_suite.report.figures.sources import similarity
 
     return similarity(read_sources(root).similarity, root.name)
 
 
 def scales_with_results(results: Path) -> list[str]:
-    """Names of the scale folders of `results` that hold rows, a finished run or a choice of classes, sorted."""
+    """Names of the scales that have rows, a finished run or a choice of classes."""
     folders = sorted(folder for folder in results.iterdir() if folder.is_dir()) if results.is_dir() else []
     made = ("rows.csv", "runs.zip", "source/origin.json", "runs/*/*/*/done.json", "studies/*/*/runs/*/*/*/done.json")
     return [folder.name for folder in folders if any(next(folder.glob(name), None) for name in made)]
 
 
 def print_tables(results: Path, scale: str, names: Iterable[str], stream: TextIO | None = None) -> None:
-    """Prints the Markdown of some tables, as `build_report` wrote it, to `stream` (default: stdout).
+    """Prints the Markdown of some tables, as `build_report` wrote it.
 
-    A plan may be called otherwise than any table: names without one are passed over, and where none has one,
-    the paper's tables are printed.
+    `names`: of plans, which may be called otherwise than any table: those without one are passed over, and where none
+    has one, the paper's tables are printed. `stream`: stdout by default.
     """
     paths = {name: results / scale / "tables" / f"{name}.md" for name in (*names, *PRINTED)}
     for name in [name for name in names if paths[name].is_file()] or PRINTED:

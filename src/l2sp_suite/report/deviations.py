@@ -1,4 +1,4 @@
-"""What differs from the paper, from `docs/deviations.yaml`: beside the rows that it concerns, and as a document."""
+"""What differs from the paper, from `docs/deviations.yaml`."""
 
 from __future__ import annotations
 
@@ -18,19 +18,25 @@ _KINDS = ("tasks", "studies", "presets")
 
 @cache
 def read_deviations(path: Path) -> tuple[Mapping[str, Any], ...]:
-    """The entries of the file, see its head; none where there is no such file, as beside an installed package."""
+    """The entries of the file, see its head; none where it is missing."""
     return tuple(yaml.load(path.read_text(encoding="utf-8"), Loader=LOADER)) if path.is_file() else ()
 
 
 def deviations_of(task: str, scale: str) -> list[dict[str, str]]:
-    """What concerns a task at a scale, as `text_of`; that of paper scale where the scale has nothing of its own."""
+    """What concerns a task at a scale, as `text_of`.
+
+    That of paper scale where the scale has nothing of its own.
+    """
     mine = [entry for entry in read_deviations(FILE) if task in entry.get("tasks", ())]
     own = any(scale in entry["scales"] and len(entry["tasks"]) == 1 for entry in mine)
     return [text_of(entry) for entry in mine if (scale if own else "paper") in entry["scales"]]
 
 
 def text_of(entry: Mapping[str, Any]) -> dict[str, str]:
-    """An entry for people: `what` differs or is open, our `choice` and its reason, and the `key` that changes it."""
+    """An entry for people, by column.
+
+    `what` differs or is open, our `choice` and its reason, and the `key` that changes it.
+    """
     some = f" (only {', '.join(entry['experiments'])})" if "experiments" in entry else ""
     choice = " ".join(str(entry[name]) for name in ("choice", "reason") if name in entry)
     keys = ", ".join(f"`{key}`" for key in entry.get("keys", ())) or f"({entry.get('where', '')})"
@@ -39,7 +45,7 @@ def text_of(entry: Mapping[str, Any]) -> dict[str, str]:
 
 
 def write_deviations(source: Path, page: Path) -> None:
-    """Writes the document that is made of `source`: a table for each group of scales and tasks, studies or presets."""
+    """Writes the document: a table for each group of scales and tasks."""
     groups: dict[str, list[dict[str, str]]] = {}
     for entry in read_deviations(source):
         kind = next(kind for kind in _KINDS if kind in entry)

@@ -1,4 +1,4 @@
-"""All runs of a scale as one data frame, and what they recorded beside their results.
+"""All runs of a scale as one data frame.
 
 An experiment of whose main runs, or of whose runs in a study, there is no finished run directory (a clone has none at
 mini scale) keeps its lines of rows.csv and its neighbours, but for those of runs whose own directory is there,
@@ -65,7 +65,7 @@ class Results:
 
     @property
     def setting(self) -> list[str]:
-        """The columns of what is tuned on validation, in the order by which settings are sorted."""
+        """The columns of what is tuned on validation."""
         return ["lr", "steps", *self.hyper]
 
     def study(self, name: str) -> pd.DataFrame:
@@ -73,11 +73,13 @@ class Results:
         return self.runs[self.runs.study_name == name]
 
     def experiments(self, runs: pd.DataFrame) -> list[str]:
-        """The experiments that occur in `runs`: the paper's in its order, then others by name."""
+        """The experiments of `runs`: in the paper's order, then by name."""
         return sorted(runs.experiment.unique(), key=self.paper.order)
 
     def selected(self, experiment: str, arm: str) -> pd.DataFrame:
-        """The main runs of one arm at the setting that was chosen on validation, by seed; a run says itself if it is.
+        """An arm's main runs at its selected setting, by seed.
+
+        It was chosen on validation; a run says itself whether it has it.
 
         Raises:
             UserError: runs of several settings say so, for instance after a default was changed.
@@ -89,10 +91,10 @@ class Results:
         return self._selected[experiment, arm]
 
     def one_setting(self, runs: pd.DataFrame) -> pd.DataFrame:
-        """The runs, if all have one setting: a mean over several would be no arm of any comparison.
+        """The runs, if all have one setting.
 
         Raises:
-            UserError: they have not.
+            UserError: they have not: a mean over several would be no arm of any comparison.
         """
         settings = runs[self.setting]
         if len(runs) and len(settings := settings.drop_duplicates()) > 1:
@@ -113,18 +115,18 @@ class Results:
         return [part for _, part in runs.groupby(self.setting, dropna=False)] if len(runs) else []
 
     def say(self, text: str, **values: object) -> str:
-        """`text` with its placeholders filled, see `texts.say`; `{baseline}` and `{others}` are the arms."""
+        """Fills the placeholders of a text; `{baseline}` and `{others}` are the arms."""
         label = self.arms.label
         arms = {"baseline": label(self.arms.baseline), "others": " and ".join(map(label, self.arms.others))}
         return say(text, self.scale, **(arms | values))
 
     def setting_text(self, run: Any) -> str:
-        """The hyper-parameters of a run (or another mapping) for people, e.g. α=0.01, β=0.001."""
+        """The hyper-parameters of a run or another mapping, e.g. α=0.01, β=0.001."""
         values = {name: run[name] for name in self.hyper if name in run and run[name] == run[name]}
         return ", ".join(f"{symbol(name)}={setting_number(value)}" for name, value in values.items())
 
     def row(self, experiment: str) -> PaperRow:
-        """What an experiment reproduces or, of one of ours, what its runs say of themselves."""
+        """The paper's row of an experiment, or what its runs say of themselves."""
         if experiment in self.paper.rows:
             return self.paper.rows[experiment]
         runs = self.runs[self.runs.experiment == experiment]
@@ -154,7 +156,7 @@ class Results:
 
 
 def load_results(results: Path, scale: str, paper: Paper, arms: Arms) -> Results:
-    """Reads the runs of a scale, renews its files by them, and returns what the files then hold.
+    """Reads the runs of a scale and renews its files by them.
 
     All numbers pass through the text of the files. Without any finished run nothing is written.
 

@@ -1,4 +1,4 @@
-"""The pages of a scale from one content: Markdown for docs/results, and HTML that holds its pictures."""
+"""The pages of a scale: Markdown for docs/results, and HTML with its pictures."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def page(content: Mapping[str, Any], template: str) -> str:
 def content_of(
     results: Results, tables: Sequence[Table], pictures: Sequence[Picture], all_pictures: bool = False
 ) -> dict[str, Any]:
-    """What both pages show: the verdict, then all tables and figures by section, and what belongs to each row.
+    """What both pages show, section by section.
 
     Samples of data sets that are not ours to give are not `committed` and have no `path`, unless `all_pictures`.
     """
@@ -95,7 +95,7 @@ def _command(table: Table, results: Results) -> str:
 
 
 def _data(results: Results, key: str) -> str:
-    """The part of a command that says where data sets are, at scales whose data is not drawn here."""
+    """The part of a command that says where data sets are, if they are not ours."""
     return "" if own_pictures(results.scale) else f'{key}"$DATA"'
 
 
@@ -119,7 +119,7 @@ def _verdict(results: Results, arm: str, lines: Sequence[Pair]) -> dict[str, Any
 
 
 def _groups(results: Results, lines: Sequence[Pair]) -> list[dict[str, Any]]:
-    """The rows of Table 3 by system: how to make each, what made it, and how the system differs from the paper's."""
+    """By system, how its rows of Table 3 were made and differ from the paper."""
     systems = dict.fromkeys(family(pair.row.approach) for pair in lines)
     return [
         {
@@ -174,9 +174,10 @@ _ANSWER = re.compile(r"(<!-- answer -->\n).*?(<!-- end of answer -->)", re.DOTAL
 
 
 def update_readme(path: Path, results: Sequence[Results]) -> None:
-    """Renews the text between `<!-- answer -->` and `<!-- end of answer -->`: a small table, and the forest plot.
+    """Renews the table and the plot between the comments of the answer.
 
-    The table has a line for each scale and arm that are compared; the plot is that of the first of `results` with one.
+    The comments are `<!-- answer -->` and `<!-- end of answer -->`. The table has a line for each scale and arm that
+    are compared; the plot is the forest of the first of `results` that has one.
 
     Raises:
         UserError: the page has no such comments.

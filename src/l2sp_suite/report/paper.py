@@ -1,4 +1,4 @@
-"""What the paper printed, read from `results/paper/`; never a source of any number of ours."""
+"""What the paper printed; never a source of any number of ours."""
 
 from __future__ import annotations
 
@@ -18,7 +18,10 @@ HYPER = ("alpha", "beta")
 
 @dataclass(frozen=True)
 class PaperRow:
-    """A row of Table 3, or what stands for one: `printed` has the paper's texts by arm, e.g. `{"l2": "88.47"}`."""
+    """A row of Table 3, or what stands for one.
+
+    `printed` has the paper's texts by arm, e.g. `{"l2": "88.47"}`.
+    """
 
     experiment: str
     number: str
@@ -32,9 +35,9 @@ class PaperRow:
 
 @dataclass(frozen=True)
 class PaperSetting:
-    """One experiment's line of Table 4, 5 or 6: an arm, its hyper-parameters, and the printed texts by metric.
+    """One experiment's line of Table 4, 5 or 6.
 
-    Texts are in percent, or in pixels for the end-point error. What is not printed of a hyper-parameter is NaN.
+    `printed`: texts by metric, in percent or pixels. A hyper-parameter that is not printed is NaN.
     """
 
     experiment: str
@@ -45,7 +48,7 @@ class PaperSetting:
 
 @dataclass(frozen=True)
 class Paper:
-    """Table 3 and, by name, the tables of settings as printed; `folder` has the CSV files.
+    """The tables as printed; `folder` has the CSV files.
 
     `rows`: those of Table 3 and, among them, of the experiments that the tables of settings alone have.
     """
@@ -100,7 +103,7 @@ def _row(number: int, line: dict[str, str], folder: Path) -> PaperRow:
 
 
 def _with_others(rows: dict[str, PaperRow], lines: Sequence[Any], folder: Path) -> dict[str, PaperRow]:
-    """The rows and, beside those of the same table of settings, the experiments that it alone has."""
+    """The rows and, beside their kind, experiments of a table of settings alone."""
     names = [line["experiment"] for line in lines]
     known = [name for name in rows if name in names]
     like = {line["experiment"]: line.get("like", line["experiment"]) for line in lines}

@@ -22,7 +22,7 @@ STUDY_FIGURES = ("table3", "settings", "training", "layers", "learning_rate", "s
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure: the name of its file, its heading, what it shows for those who cannot see it, and its caption.
+    """A figure: the name of its file, title, text for the blind, and caption.
 
     `draw` is None for one that is there already and whose samples are not. `sample`: it shows images of a data set.
     """
@@ -92,7 +92,7 @@ def pictures(results: Results, study: Study) -> list[Picture]:
 
 
 def _draw(function: str, *data: Any) -> bytes:
-    """Draws a figure; matplotlib, which takes a second to import, is imported with the module of the function."""
+    """Draws a figure; matplotlib is imported as late as this."""
     module, name = function.split(".")
     drawn: bytes = getattr(import_module(f"l2sp_suite.report.figures.{module}"), name)(*data)
     return drawn

@@ -58,7 +58,7 @@ def hyper_of(frame: pd.DataFrame, name: str) -> list[str]:
 
 
 def columns_of(name: str, hyper: Sequence[str], columns: Sequence[str] | None = None) -> list[str]:
-    """The columns of a file (or some of them) with the hyper-parameters in their place."""
+    """A file's columns (or some of them) with the hyper-parameters in place."""
     return [part for column in columns or SCHEMAS[name] for part in (hyper if column == HYPER else [column])]
 
 
@@ -140,7 +140,7 @@ def _name(cell: str) -> str:
 
 
 def hyper_value(value: Any) -> float | str:
-    """A hyper-parameter: a number where it is one, also as text, else a text; NaN for an empty cell."""
+    """A hyper-parameter as a number, or else a text; NaN for an empty cell."""
     try:
         return str(value) if isinstance(value, bool) else float(math.nan if value == "" else value)
     except (TypeError, ValueError):

@@ -1,4 +1,4 @@
-"""Run directories, on disk or in `runs.zip`, to records. Every directory that gives none is named, with the reason."""
+"""Run directories, on disk or in `runs.zip`, to records."""
 
 from __future__ import annotations
 
@@ -40,7 +40,10 @@ class Problem:
 
 @dataclass
 class RunRecords:
-    """Lines of the files of a scale, by file, and what was wrong with run directories. `layers` has one line a seed."""
+    """Lines of the files of a scale, and what was wrong with run directories.
+
+    `layers` has one line a seed.
+    """
 
     rows: list[dict[str, Any]] = field(default_factory=list)
     curves: list[dict[str, Any]] = field(default_factory=list)
@@ -58,7 +61,13 @@ class _UnusableError(Exception):
 
 
 def run_directories(root: Path) -> dict[PurePosixPath, Folder]:
-    """The run directories of a scale's folder, by their path in it; those on disk before those of `runs.zip`."""
+    """The run directories of a scale's folder, by their path in it.
+
+    Those on disk hide those of `runs.zip`.
+
+    Raises:
+        UserError: that file is damaged.
+    """
     folders: dict[PurePosixPath, Folder] = {}
     if (root / "runs.zip").is_file():
         try:
@@ -77,9 +86,10 @@ def run_directories(root: Path) -> dict[PurePosixPath, Folder]:
 
 
 def read_runs(results: Path, scale: str) -> RunRecords:
-    """Reads every run of `results/<scale>/`, main runs and studies. Never raises for the content of a directory.
+    """Reads every run of `results/<scale>/`, main runs and studies.
 
-    A run counts only if `done.json` and `config.yaml` parse and say the very path that they lie in.
+    A run counts only if `done.json` and `config.yaml` parse and say the very path that they lie in; every other
+    directory is listed as a problem, with the reason.
     """
     records = RunRecords()
     for path, folder in sorted(run_directories(results / scale).items()):
@@ -144,7 +154,7 @@ def _load(path: Folder, parse: Callable[[str], Any]) -> Mapping[str, Any]:
 def _row(
     config: Mapping[str, Any], done: Mapping[str, Any], env: Mapping[str, Any]
 ) -> tuple[dict[str, Any], dict[str, float | str]]:
-    """A run's line of rows.csv, and its hyper-parameters, which are columns of that line too."""
+    """A run's line of rows.csv, and its hyper-parameters among that."""
     split, metric = str(config["evaluate"]["split"]), str(done["metric"])
     measured, train = done["results"][split], done["results"].get("train") or {}
     value, distance = _number(done["value"]), done.get("distance") or {}
@@ -225,7 +235,7 @@ def _check_path(path: PurePosixPath, row: Mapping[str, Any], hyper: Mapping[str,
 
 
 def _read_lines(path: Folder) -> tuple[list[dict[str, Any]], str]:
-    """The objects in a file of JSON lines, and what is wrong with it: that it is missing, or its first bad line."""
+    """The objects in a file of JSON lines, and what is wrong with it first."""
     try:
         texts = path.read_text(encoding="utf-8").splitlines()
     except (OSError, ValueError, KeyError) as error:
@@ -275,7 +285,7 @@ def _points(lines: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 
 
 def _layers(lines: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """The norms of the shared weights that were logged last: ||w - w0||, ||w|| and ||w0||."""
+    """||w - w0||, ||w|| and ||w0|| of the shared weights, logged last."""
     logged = [line.get("layers") for line in lines if line.get("split") == "layers"]
     for depth, (name, norms) in enumerate(_mapping(logged[-1] if logged else None).items()):
         if name and isinstance(norms, list) and len(norms) == 3:
@@ -284,7 +294,10 @@ def _layers(lines: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
 
 
 def _sizes(experiment: str, env: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """What a run was trained on (`role`: target), and what its pre-trained weights are from (`role`: their key)."""
+    """What a run was trained on, and what its pre-trained weights are from.
+
+    `role`: target, or the key of the weights.
+    """
     yield _size(experiment, "target", "", env)
     weights = _mapping(env.get("pretrained"))
     if "origin" in weights:  # a task with one file of weights

@@ -1,4 +1,4 @@
-"""Samples of predictions that runs keep: image, truth and all arms side by side, still or as an animation."""
+"""Samples of predictions: image, truth and all arms side by side."""
 
 from __future__ import annotations
 
@@ -24,7 +24,10 @@ _GAP, _BAR = 4, 14  # between panels, and for the names above them
 
 @dataclass(frozen=True)
 class SampleSheet:
-    """One experiment's samples: a line of files each, as many as `heads`, and the names of its classes, if any."""
+    """One experiment's samples: a line of files each, as many as `heads`.
+
+    `classes`: their names, if it has any.
+    """
 
     experiment: str
     title: str
@@ -35,13 +38,13 @@ class SampleSheet:
 
 
 def note_of_samples(results: Results, metric: str) -> str:
-    """What the colours of an experiment's samples mean, by its metric; empty where a legend says it."""
+    """What the colours of samples mean, by metric; empty with a legend."""
     arms = ", ".join(label for _, label in results.arms.pairs)
     return results.say(words("notes")["samples"].get(metric, ""), arms=arms)
 
 
 def sample_sheets(results: Results, names: re.Pattern[str] = STILLS) -> list[SampleSheet]:
-    """The experiments of whose arms, at their selected settings, the first common seed's run directories keep samples.
+    """The samples of the first seed that all arms have, by experiment.
 
     An arm without runs there is left out, but for the baseline. `names`: which samples, `STILLS` or `CLIP`; their lines
     are in the order of the numbers.
@@ -83,7 +86,7 @@ def _classes(folder: Path) -> list[str]:
 
 
 def predictions(sheet: SampleSheet, scale: str) -> bytes:
-    """Test images with their truth and the arms' predictions, and what the colours mean.
+    """Test images with their truth and the arms' predictions.
 
     Pictures of classes have a legend of those that occur in them, others a note.
     """
@@ -114,7 +117,7 @@ def predictions(sheet: SampleSheet, scale: str) -> bytes:
 
 
 def _classes_in(picture: Image.Image) -> dict[int, tuple[float, ...]]:
-    """The colours in [0, 1] of the entries of an index picture's palette that it uses; none for a photograph."""
+    """Colours in [0, 1] of the palette's entries that an index picture uses."""
     palette, colours = picture.getpalette(), picture.getcolors(256) if picture.mode == "P" else None
     if palette is None or colours is None:
         return {}
@@ -123,7 +126,7 @@ def _classes_in(picture: Image.Image) -> dict[int, tuple[float, ...]]:
 
 
 def animation(clip: SampleSheet) -> bytes:
-    """The lines of `clip` as frames of an endless GIF, three a second, with the panels' names above them.
+    """A clip as an endless GIF, three frames a second.
 
     Small pictures are enlarged and large ones reduced, by a whole factor, to panels at least 160 px wide.
     """

@@ -1,4 +1,4 @@
-"""What a choice of source classes measured, and the study of what a source is worth to a target."""
+"""Similarities of sources and targets, and what a source is worth."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Measure = Callable[["Point"], dict[int, float]]
 
 @dataclass(frozen=True)
 class Sources:
-    """What source selection left in `results/<scale>/source/`; empty where there was none.
+    """What source selection left in `results/<scale>/source/`, if anything.
 
     `similarity` and `nearest` have the columns of `records.SCHEMAS`; `network` says what gave the features; `gamma` of
     the similarity; `lists`: checksums of the lists of classes by name.
@@ -71,7 +71,7 @@ def read_sources(root: Path) -> Sources:
 
 @dataclass(frozen=True)
 class Point:
-    """A target fine-tuned from a source: the runs of each arm, and the line of `Sources.similarity` about the two."""
+    """A target fine-tuned from a source; `near`: how similar they are."""
 
     experiment: str
     near: Any
@@ -80,9 +80,10 @@ class Point:
 
 @dataclass(frozen=True)
 class Study:
-    """The study's points, by target in the paper's order and by rising similarity, and the runs that are no points.
+    """The study's points, by target and rising similarity.
 
     `measures`: by name, what may go with a source's similarity: of a point its values by seed, in the printed unit.
+    `withheld`: how many runs are no points, for the reasons in `problems`.
     """
 
     sources: Sources
@@ -122,12 +123,12 @@ def read_study(results: Results) -> Study:
 
 
 def _target(experiment: str, targets: set[str]) -> str:
-    """The data set among the targets of the choice that an experiment is called after, e.g. cub200 of dstl_cub200."""
+    """The target that an experiment is called after, e.g. cub200 of dstl_cub200."""
     return max((name for name in targets if f"_{experiment}".endswith(f"_{name}")), key=len, default="")
 
 
 def _refusal(run: Any, near: Mapping[tuple[str, str], Any], sources: Sources) -> str:
-    """Why the similarity of a run's source to its target is not known; empty where it is."""
+    """Why a source's similarity to a run's target is not known, if so."""
     if (run.target, run.source) not in near:
         return "of a target or a source that is not of the choice that scripts/select_source.py left"
     if run.w0_classes != sources.lists.get(run.source, "")[:12]:
@@ -157,7 +158,7 @@ def _measures(results: Results) -> dict[str, Measure]:
 
 
 def sources_table(results: Results, study: Study) -> Table | None:
-    """All arms from every source, by target, with what correlates with similarity below."""
+    """All arms from every source, and what correlates with similarity."""
     lines = []
     for point in study.points:
         metric = next(runs.metric.iloc[0] for runs in point.arms.values() if len(runs))
@@ -186,12 +187,12 @@ def sources_table(results: Results, study: Study) -> Table | None:
 
 
 def correlation(points: Sequence[Point], get: Measure) -> Comparison:
-    """Spearman's rank correlation with similarity among the sources of a target, mean over targets, over the seeds.
+    """Spearman's rank correlation with similarity, mean over targets and seeds.
 
-    Between targets accuracies differ for other reasons than similarity, hence within each. `mean` in [-1, 1] is over
-    seeds, `low` and `high` bound its 95 % interval there (NaN for one seed), `n` is their number. Left out are seeds
-    that some point lacks, targets with fewer than three sources, and of a seed those all of whose values are equal. One
-    diverged run makes the verdict "diverged" and leaves all numbers out.
+    Within each target: between them accuracies differ for other reasons. `mean` in [-1, 1] is over seeds, `low` and
+    `high` bound its 95 % interval there (NaN for one seed), `n` is their number. Left out are seeds that some point
+    lacks, targets with fewer than three sources, and of a seed those all of whose values are equal. One diverged run
+    makes the verdict "diverged" and leaves all numbers out.
     """
     values = [(point, get(point)) for point in points]
     targets = [[v for v in values if v[0].experiment == name] for name in dict.fromkeys(p.experiment for p in points)]
@@ -208,7 +209,7 @@ def correlation(points: Sequence[Point], get: Measure) -> Comparison:
 
 
 def _spearman(near: Sequence[float], values: Sequence[float]) -> float | None:
-    """Spearman's coefficient; None where one side is constant, NaN where a run diverged.
+    """Spearman's coefficient; None for a constant side, NaN for a diverged run.
 
     Values that differ by less than rows.csv keeps of what they are made of (percent, or pixels) are ties.
     """
@@ -234,7 +235,7 @@ def _sentence(points: Sequence[Point], name: str, get: Measure) -> str:
 
 
 def correlation_text(c: Comparison) -> str:
-    """A rank correlation with its interval and the number of its seeds; a dash where there is none."""
+    """A rank correlation with interval and seeds; a dash for none."""
     if c.verdict == DIVERGED:
         return f"{DASH}, a run diverged"
     bounds = f" [{signed(c.low, 2)}, {signed(c.high, 2)}]" if c.n > 1 else ""

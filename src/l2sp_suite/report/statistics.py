@@ -22,9 +22,9 @@ STORED = 2e-9
 
 @dataclass(frozen=True)
 class Summary:
-    """Mean and sample standard deviation (n - 1; NaN for n < 2) of `n` runs, in the printed unit.
+    """Mean and sample standard deviation of `n` runs, in the printed unit.
 
-    `diverged` counts the runs whose value is not finite. The mean is NaN as soon as one run diverged: an
+    `sd` is NaN for n < 2. `diverged` counts the runs whose value is not finite; one of them makes the mean NaN: an
     average over the survivors would flatter the arm. `digits`: with so many decimals it is printed.
     """
 
@@ -37,11 +37,11 @@ class Summary:
 
 @dataclass(frozen=True)
 class Comparison:
-    """Paired differences, an arm's runs minus the baseline's, in the printed unit and the metric's own sign.
+    """Paired differences, an arm's runs minus the baseline's.
 
-    `low` and `high` bound the 95 % interval and are NaN for fewer than two pairs. `no_spread`: all
-    differences are equal, so the interval has shrunk to a point and says nothing about the noise.
-    `verdict` is about the arm: one of `VERDICTS`, or empty where no seed is shared. `digits` as in `Summary`.
+    In the printed unit and the metric's own sign. `low` and `high` bound the 95 % interval and are NaN for fewer than
+    two pairs. `no_spread`: all differences are equal, so the interval has shrunk to a point and says nothing about the
+    noise. `verdict` is about the arm: one of `VERDICTS`, or empty where no seed is shared.
     """
 
     mean: float = math.nan
@@ -54,7 +54,7 @@ class Comparison:
 
 
 def summarise(values: Iterable[float], unit: Unit = FRACTION) -> Summary:
-    """Mean and sample standard deviation of `values`, printed in `unit`; none give NaN and n = 0."""
+    """Mean and sample standard deviation of values, printed in `unit`."""
     numbers = list(values)
     n, diverged = len(numbers), sum(not math.isfinite(value) for value in numbers)
     if not n or diverged:
@@ -64,7 +64,10 @@ def summarise(values: Iterable[float], unit: Unit = FRACTION) -> Summary:
 
 
 def interval(differences: Sequence[float]) -> tuple[float, float]:
-    """Two-sided 95 % Student t interval for the mean of `differences`; NaN for fewer than two, a point if all equal."""
+    """Two-sided 95 % Student t interval for the mean of `differences`.
+
+    NaN for fewer than two, a point for equal ones.
+    """
     if len(differences) < 2:
         return math.nan, math.nan
     if min(differences) == max(differences):
@@ -76,7 +79,7 @@ def interval(differences: Sequence[float]) -> tuple[float, float]:
 
 
 def paired(base: pd.DataFrame, other: pd.DataFrame) -> list[tuple[int, float, float]]:
-    """The runs of two arms that may be compared: seed, and both values, in the runs' unit.
+    """The runs of two arms that may be compared: seed, and both values.
 
     Two runs form a pair if seed, w0, learning rate, steps, metric, split and number of evaluated items agree; a
     diverged run evaluated nothing.
@@ -92,7 +95,7 @@ def paired(base: pd.DataFrame, other: pd.DataFrame) -> list[tuple[int, float, fl
 
 
 def compare(base: pd.DataFrame, other: pd.DataFrame) -> Comparison:
-    """Compares an arm with the baseline over the seeds that both have finished, see `paired`.
+    """Compares an arm with the baseline over common seeds, see `paired`.
 
     The verdict asks for an interval that excludes zero; equal differences (up to what rows.csv keeps of the values) are
     no evidence about seeds and stay "not separable". One diverged run in a pair makes the verdict "diverged" and leaves

@@ -1,4 +1,4 @@
-"""Tables of the side studies and of settings beyond the selected ones; each is None where there are no runs for it."""
+"""Tables of studies and further settings; None where there are no runs."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from l2sp_suite.report.texts import symbol, unit_of
 
 @dataclass(frozen=True)
 class Rung:
-    """All arms of one experiment at one learning rate, by name of the arm; some may have no runs."""
+    """All arms of one experiment at one learning rate; some may have no runs."""
 
     experiment: str
     lr: float
@@ -76,10 +76,10 @@ def learning_rate(results: Results) -> Table | None:
 
 
 def regime(results: Results) -> Table | None:
-    """Training from scratch against fine-tuning, a line for each experiment and setting that was trained from scratch.
+    """Training from scratch against fine-tuning.
 
-    It shows whether the scale lies in the regime that the paper is about: fine-tuning wins by a wide margin and
-    fits its training set.
+    It shows whether the scale lies in the regime that the paper is about: fine-tuning wins by a wide margin and fits
+    its training set.
     """
     lines = []
     for _, runs in results.study("from_scratch").groupby(
@@ -107,7 +107,7 @@ FLOW = "EPE"
 
 
 def flow(results: Results) -> Table | None:
-    """End-point errors of no motion, of the pre-trained flow branch and of the fine-tuned ones.
+    """End-point errors of no motion, and of flow before and after fine-tuning.
 
     One line per experiment with that metric: of its main runs at the selected settings, and of the runs of the study
     `flow_start`, which evaluate the pre-trained branch on a set that nothing is fine-tuned on.
@@ -149,11 +149,7 @@ def alpha(results: Results) -> Table | None:
             for runs in results.by_setting(main[(main.experiment == name) & (main.arm == arm)]):
                 is_base = len(base) > 0 and base.index[0] in runs.index
                 first = runs.iloc[0]
-                line: dict[str, Any] = {
-                    "experiment": name,
-                    "arm": arm,
-                    "unit": unit_of(first.metric).name,
-                }
+                line: dict[str, Any] = {"experiment": name, "arm": arm, "unit": unit_of(first.metric).name}
                 line |= {"selected": bool(first.selected)} | values_of(results, runs, "ours")
                 lines.append(line | {"difference": Comparison() if is_base else compare(base, runs)})
     columns = [
@@ -208,7 +204,7 @@ def _chosen(results: Results, trials: pd.DataFrame, experiment: str, arm: str) -
 
 
 def _means(results: Results, trials: pd.DataFrame, count: int) -> pd.DataFrame:
-    """One run per setting and seed that each of `count` experiments was tried with: the mean over these."""
+    """One run per setting and seed tried with all experiments: their mean."""
     by = [*results.setting, "seed"]
     values = trials.groupby(by, dropna=False)["value"]
     means = trials.assign(value=values.transform("mean"), experiment=f"mean of {count}")
@@ -229,7 +225,7 @@ def _trials(results: Results, trials: pd.DataFrame, chosen: set[tuple[Any, ...]]
 
 @dataclass(frozen=True)
 class Sweep:
-    """The settings of an arm that one experiment was run with, by rising hyper-parameters, and the baseline's level.
+    """The settings of an arm in one experiment, and the baseline's `level`.
 
     `tried`: of each setting a run, for its hyper-parameters, and the comparison with the selected baseline over common
     seeds. A run that diverged leaves that without numbers: such a setting is never good.
@@ -249,7 +245,7 @@ class Sweep:
 
 @lru_cache(maxsize=2)
 def sweeps(results: Results) -> list[Sweep]:
-    """The experiments with at least three settings of an arm that share a seed with their selected baseline runs."""
+    """The experiments with three or more settings of an arm, and a baseline."""
     several = []
     for name in results.experiments(results.main):
         base = results.selected(name, results.arms.baseline)
@@ -268,7 +264,7 @@ _RATIOS = {"below": "<", "equal": "=", "above": ">"}
 
 
 def sweeps_table(results: Results) -> Table | None:
-    """How many settings of an arm are as good as the baseline, a line for each experiment with several settings."""
+    """How many settings of an arm are as good as the baseline."""
     lines = []
     for sweep in sweeps(results):
         names = [name for name in results.hyper if any(run[name] == run[name] for run, _ in sweep.tried)]
@@ -308,7 +304,7 @@ def _mean_text(means: Sequence[float], diverged: int, digits: int) -> str:
 
 
 def provenance(results: Results) -> Table | None:
-    """What made the numbers: a line for each experiment, of its main runs and of each side study."""
+    """What made the numbers, by experiment and study."""
     lines = []
     for (study, name), runs in results.runs[results.runs.commit.notna()].groupby(["study_name", "experiment"]):
         line: dict[str, Any] = {"experiment": name, "study": study, "runs": len(runs)}

@@ -1,4 +1,4 @@
-"""A table: lines of values, the columns that people see of them, and its files (Markdown, LaTeX, CSV)."""
+"""Tables: lines of values, the columns that people see, and their files."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def verdict_text(comparison: Comparison) -> str:
 
 
 class Column(NamedTuple):
-    """A column for people: its heading, which value of a line stands in it, and how that is printed."""
+    """A column for people: heading, key of the value, and how it is printed."""
 
     name: str
     key: str
@@ -43,7 +43,7 @@ class Column(NamedTuple):
 
 @dataclass
 class Table:
-    """One table. `cells` are printed (as many a line as `header` has); `records` are the same lines for the CSV.
+    """A table: `cells` are printed, `records` are the same lines for the CSV.
 
     `name` is the file's stem, `heading` one line that names the scale, `caption` and `summary` sentences that
     stand below the table.
@@ -65,7 +65,10 @@ class Table:
         return tabulate(cells, [escape_markdown(name) for name in self.header], tablefmt="pipe", disable_numparse=True)
 
     def render(self, file_format: str) -> str:
-        """The text of one file, ending with a line end. Raises `KeyError` for a format not in `FORMATS`."""
+        """The text of one file, ending with a line end.
+
+        Raises `KeyError` for a format not in `FORMATS`.
+        """
         return {"md": self._markdown, "csv": self._csv, "tex": self._latex}[file_format]()
 
     def _markdown(self) -> str:
@@ -96,11 +99,11 @@ def make_table(
     summary: Sequence[str] = (),
     **values: Any,
 ) -> Table:
-    """A table of `lines`, with title and caption of captions.yaml, whose placeholders `values` fill.
+    """A table of `lines`; title and caption are those of captions.yaml.
 
-    The CSV has all values of a line by their keys, un-rounded: a `Summary` as `<key>_mean`, `_sd` and `_n`, a
-    `Comparison`, whose key ends in "difference", also with `low`, `high`, `pairs` and `verdict`. Keys that begin with _
-    are only printed.
+    `values` fill their placeholders. The CSV has all values of a line by their keys, un-rounded: a `Summary` as
+    `<key>_mean`, `_sd` and `_n`, a `Comparison`, whose key ends in "difference", also with `low`, `high`, `pairs` and
+    `verdict`. Keys that begin with _ are only printed.
     """
     text = words("captions")["tables"][name]
     heading, caption = (results.say(text[part], **values) for part in ("title", "caption"))
@@ -132,7 +135,7 @@ def _csv_cell(value: Any) -> Any:
 def columns_of_arms(
     results: Results, heading: str = "{}", key: str = "{}", format: Callable[[Any], str] = as_text
 ) -> list[Column]:
-    """A column for each arm; `heading` has a place for its label and `key` for its name."""
+    """A column for each arm, with places for its label and its name."""
     return [Column(heading.format(label), key.format(arm), format) for arm, label in results.arms.pairs]
 
 
@@ -143,7 +146,7 @@ def comparison_columns(heading: str = "difference", prefix: str = "", key: str =
 
 
 def all_comparisons(results: Results) -> list[Column]:
-    """The columns that compare each arm with the baseline; they name it where there are several."""
+    """The columns that compare each arm with the baseline."""
     several = len(results.arms.others) > 1
     return [
         column

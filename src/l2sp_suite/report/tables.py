@@ -26,7 +26,7 @@ SETTINGS_TABLES = ("table4", "table5", "table6")
 
 @dataclass(frozen=True)
 class Pair:
-    """A row of Table 3: the runs of each arm at its selected setting, and the comparisons of the others."""
+    """A row of Table 3: the selected runs of each arm, and the comparisons."""
 
     row: PaperRow
     arms: Mapping[str, pd.DataFrame]
@@ -34,12 +34,15 @@ class Pair:
 
 
 def value_of(runs: pd.DataFrame, column: str = "value") -> Summary:
-    """Mean and spread of the runs' own metric, on what they were evaluated on or (`train_value`) trained on."""
+    """Mean and spread of the runs' own metric, or of `train_value`."""
     return summarise(runs[column], unit_of(runs.metric.iloc[0])) if len(runs) else Summary()
 
 
 def measured(runs: pd.DataFrame, metric: str) -> Summary:
-    """Mean and spread of any recorded metric over those of the runs that measured it; diverged runs count as such."""
+    """Mean and spread of any recorded metric.
+
+    Over those of the runs that measured it; diverged runs count as such.
+    """
     if runs.empty or runs.metric.iloc[0] == metric:
         return value_of(runs)
     recorded = runs.metrics.str.extract(rf"(?:^| ){re.escape(metric)}=(\S+)")[0].astype(float)
@@ -48,7 +51,7 @@ def measured(runs: pd.DataFrame, metric: str) -> Summary:
 
 
 def mean_of(runs: pd.DataFrame, column: str) -> Shown:
-    """The mean of a column over runs: of distances with two decimals, of values as the metric is printed."""
+    """The mean of a column over runs, as it is printed."""
     if runs.empty:
         return Shown(math.nan, 2)
     unit = FRACTION if column == "distance_w0" else unit_of(runs.metric.iloc[0])
@@ -56,7 +59,7 @@ def mean_of(runs: pd.DataFrame, column: str) -> Shown:
 
 
 def values_of(results: Results, runs: pd.DataFrame, key: str) -> dict[str, Any]:
-    """What tables say of an arm's runs: its value by `key`, training metric, distance to w0 and setting."""
+    """What tables say of an arm's runs, by keys that begin with `key`."""
     values: dict[str, Any] = {key: value_of(runs)}
     values |= {f"{key}_train": mean_of(runs, "train_value"), f"{key}_distance_w0": mean_of(runs, "distance_w0")}
     return values | {f"{key}_{name}": _first(runs, name) for name in (*results.hyper, "lr", "steps")}
@@ -79,7 +82,7 @@ def comparisons_of(results: Results, arms: Mapping[str, pd.DataFrame]) -> dict[s
 
 @lru_cache(maxsize=2)
 def pairs(results: Results) -> list[Pair]:
-    """The rows of Table 3 in order: the paper's, with or without runs, then experiments of our own.
+    """The rows of Table 3: the paper's, then experiments of our own.
 
     Raises:
         UserError: an arm has selected runs of several settings.
@@ -120,7 +123,7 @@ def table3(results: Results) -> Table:
 
 
 def _counterexamples(results: Results) -> str:
-    """The printed settings that are behind the printed baseline, against the paper's own text."""
+    """The printed settings that are behind the printed baseline."""
     label, baseline, texts = results.arms.label, results.arms.baseline, []
     for lines in results.paper.settings.values():
         for line in lines:
@@ -133,7 +136,7 @@ def _counterexamples(results: Results) -> str:
 
 
 def claims(results: Results) -> list[str]:
-    """What the rows say together, for each arm: verdicts and mean differences, and the paper's claim as a sign test."""
+    """What the rows say together of each arm, and the paper's claim."""
     sentences = []
     for arm in results.arms.others:
         label, baseline = results.arms.label(arm), results.arms.label(results.arms.baseline)
@@ -150,7 +153,7 @@ def claims(results: Results) -> list[str]:
 
 
 def _signs(label: str, compared: Sequence[tuple[PaperRow, Comparison]]) -> list[str]:
-    """The paper's overall claim as a sign test over the rows that several seeds stand behind."""
+    """The paper's claim as a sign test over rows with several seeds."""
     several = [(row, c) for row, c in compared if c.n > 1 and math.isfinite(c.mean) and c.mean]
     ahead = [(c.mean > 0) == (row.better == "higher") for row, c in several]
     if not ahead:
@@ -176,7 +179,7 @@ def _test_sizes(lines: Sequence[Pair]) -> list[str]:
 
 
 def settings_table(name: str, results: Results) -> Table:
-    """The settings that the paper printed in Table 4, 5 or 6, then those that only we ran, by experiment.
+    """Table 4, 5 or 6: the settings that the paper printed, then our own.
 
     The last printed metric is the one that is compared. Every difference is to the experiment's selected setting of the
     baseline, or to the paper's own where none was selected.
@@ -243,7 +246,7 @@ def _settings_line(
 def _settings(
     results: Results, runs: pd.DataFrame, printed: Sequence[PaperSetting]
 ) -> list[tuple[PaperSetting, pd.DataFrame, str]]:
-    """The printed settings, then those that only we ran, each with our runs (maybe none) and a remark."""
+    """The printed and our settings, each with our runs and a remark."""
     by = ["arm", *results.hyper]
     unprinted = {key: results.one_setting(part) for key, part in runs.groupby(by, dropna=False)}
     lines = []
@@ -272,7 +275,7 @@ def _same(a: Iterable[Any], b: Iterable[Any]) -> bool:
 
 
 def family(approach: str) -> str:
-    """The system that an approach of Table 3 is a variant of, e.g. EncNet for EncNet-50."""
+    """The system that an approach is a variant of: EncNet for EncNet-50."""
     return re.split(r"[-* ]", approach)[0]
 
 
@@ -295,7 +298,7 @@ def table1(results: Results) -> Table:
 
 
 def table2(results: Results) -> Table:
-    """The target data sets: official sizes, and what the runs of this scale were trained and evaluated on.
+    """The target data sets: official sizes, and those of our runs.
 
     Raises:
         UserError: the folder of the paper's tables lacks the official sizes.

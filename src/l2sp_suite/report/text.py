@@ -38,7 +38,7 @@ _LATEX = {
 
 
 class Shown(float):
-    """A value in the printed unit that prints itself with so many decimals; a dash where there is none."""
+    """A value that prints itself with `digits` decimals; NaN as a dash."""
 
     digits: int
 
@@ -53,12 +53,15 @@ class Shown(float):
 
 
 def count(number: float | str | None) -> str:
-    """A whole number with separators of thousands; a dash where there is none, or zero."""
+    """A whole number with separators of thousands; a dash for none or zero."""
     return f"{int(number):,}" if number and number == number else DASH
 
 
 def mean_and_sd(summary: Summary) -> str:
-    """`mean ± sd (n)`; one run has no spread; a diverged run is said instead of averaged away."""
+    """`mean ± sd (n)`; one run has no spread.
+
+    A diverged run is said instead of averaged away.
+    """
     if summary.n == 0:
         return DASH
     if summary.diverged:
@@ -83,7 +86,7 @@ def difference(comparison: Comparison) -> str:
 
 
 def interval_text(comparison: Comparison) -> str:
-    """`[low, high] (pairs)`, or a dash for fewer than two pairs; says so where it has shrunk to a point."""
+    """`[low, high] (pairs)`; a dash for fewer than two pairs."""
     ends = (comparison.low, comparison.high)
     if not math.isfinite(comparison.low):
         return DASH
@@ -95,7 +98,10 @@ def interval_text(comparison: Comparison) -> str:
 
 
 def setting_number(value: object) -> str:
-    """A hyper-parameter as papers print it: 0.01, 4e-5. Parses back to ten digits. A dash where there is none."""
+    """A hyper-parameter as papers print it: 0.01, 4e-5.
+
+    Parses back to ten digits. A dash where there is none.
+    """
     if not isinstance(value, int | float):
         return str(value)
     if math.isnan(value):
@@ -107,12 +113,12 @@ def setting_number(value: object) -> str:
 
 
 def listed(values: Iterable[object]) -> str:
-    """The distinct values that there are, sorted as texts, with commas; a dash for none."""
+    """The distinct values that there are, sorted as texts, with commas."""
     return ", ".join(sorted({str(value) for value in values if value == value and value not in (None, "")})) or DASH
 
 
 def escape_latex(text: str) -> str:
-    """`text` with every character that LaTeX would act on made harmless; line ends become spaces."""
+    """`text` with every character that LaTeX would act on made harmless."""
     return "".join(_LATEX.get(char, char) for char in " ".join(text.splitlines()))
 
 

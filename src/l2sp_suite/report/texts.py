@@ -1,4 +1,4 @@
-"""The words of the report, from `configs/report/*.yaml`: captions, names of scales, units and symbols."""
+"""The words of the report, from `configs/report/*.yaml`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C one is ten times
 
 @dataclass(frozen=True)
 class Unit:
-    """How a metric is printed: times `factor`, with `digits` decimals, e.g. a fraction in percent.
+    """How a metric is printed: times `factor`, with `digits` decimals.
 
     `symbol` and `points` stand at the axes of values and of differences; `differences` says what these are of.
     """
@@ -40,14 +40,14 @@ def words(file: str) -> Any:
 
 
 class _Words(dict[str, object]):
-    """Values of placeholders; those that are not given are phrases of notes.yaml, which may have placeholders too."""
+    """Values of placeholders; others are phrases of notes.yaml."""
 
     def __missing__(self, name: str) -> str:
         return str(words("notes")["phrases"][name]).format_map(self)
 
 
 def say(text: str, scale: str = "", **values: object) -> str:
-    """`text` with its placeholders filled: by `values`, the names of a scale, or a phrase of notes.yaml."""
+    """`text` with its placeholders filled, by `values` or phrases."""
     names = {"ours": ours(scale), "scale": scale, "scale_note": note_of_scale(scale)} if scale else {}
     return text.format_map(_Words(names | values)).strip()
 
@@ -69,7 +69,7 @@ def own_pictures(scale: str) -> bool:
 
 @cache
 def unit_of(metric: str) -> Unit:
-    """How values of a metric are printed: that of the unit whose name it contains, else percent."""
+    """How values of a metric are printed; percent unless it names a unit."""
     units = words("notes")["units"]
     name = next((name for name in units if name.lower() in metric.lower()), "default")
     return Unit(**units[name])
@@ -81,5 +81,5 @@ def symbol(hyper_parameter: str) -> str:
 
 
 def mark(approach: str) -> str:
-    """An approach's name with the mark that the caption of Table 3 explains, if it has one."""
+    """An approach's name with the mark that Table 3's caption explains."""
     return f"{approach} {words('notes')['marks'].get(approach, '')}".strip()

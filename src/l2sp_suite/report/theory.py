@@ -1,4 +1,4 @@
-"""Table 7: the paper's closed forms, what follows from them, and a simulation that checks each."""
+"""Table 7: the paper's closed forms, and a simulation that checks them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _MOMENTS = {"variance": "variance", "bias²": "bias2", "MSE": "mse"}
 
 
 def table7(results: Results) -> Table:
-    """Least squares, L2 and L2-SP in linear regression; the same at every scale, as it needs no data."""
+    """Least squares, L2 and L2-SP in linear regression; needs no data."""
     check = next(check for check in checks() if (check.alpha, check.error2) == SHOWN)
     lines = []
     for name in ESTIMATORS:

@@ -21,9 +21,9 @@ _TEXT = {ORANGE: "#A03C00"}  # small letters need more contrast than marks
 
 
 def forest(results: Results, pairs: Sequence[Pair]) -> bytes:
-    """Paired differences of Table 3 with their 95 % intervals; right of the line means that the arm is better.
+    """Table 3's paired differences with their 95 % intervals.
 
-    `pairs`: those with at least one shared seed. Each unit has an axis of its own.
+    Right of the line means that the arm is better. `pairs`: those with a shared seed. Each unit has an axis of its own.
     """
     units = list(dict.fromkeys(sorted((unit_of(p.row.metric) for p in pairs), key=lambda unit: unit.name)))
     parts = [[p for p in pairs if unit_of(p.row.metric) == unit] for unit in units]
@@ -65,10 +65,10 @@ def _forest_panel(ax: Axes, results: Results, pairs: Sequence[Pair], unit: Unit)
 
 
 def settings(results: Results, sweeps: Sequence[Sweep]) -> bytes:
-    """A panel per sweep: the paired difference to the baseline over the hyper-parameter that was varied most.
+    """A panel per sweep: the difference to the baseline over a hyper-parameter.
 
-    A line per combination of the others; bars are 95 % intervals, where several seeds make one. The broken line is the
-    selected baseline. Up is better in every panel.
+    It is the one that was varied most; a line per combination of the others. Bars are 95 % intervals, where several
+    seeds make one. The broken line is the selected baseline. Up is better in every panel.
     """
     with canvas(9, 2.5 * -(-len(sweeps) // 3) - 0.75, bottom=0.5, font=8) as c:
         for ax, sweep in zip(c.panels(len(sweeps), 3, gaps=(0.85, 0.75)), sweeps, strict=True):
@@ -125,7 +125,7 @@ def _ticks(ax: Axes, places: Sequence[float]) -> None:
 
 
 def learning_rate(results: Results, rungs: Sequence[Rung]) -> bytes:
-    """The learning-rate study: for each experiment the test metric and the distance to w0 over the ladder.
+    """Test metric and distance to w0 over the learning rate.
 
     Lines join means over seeds, bars are sample standard deviations, small marks the single seeds. A rate at
     which a run diverged has no mean and says so.

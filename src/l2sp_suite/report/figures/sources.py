@@ -19,7 +19,7 @@ _MARKS = {"whole": "s", "selected": "o", "random": "^", "least": "v"}
 
 
 def sources(results: Results, study: Study) -> bytes:
-    """Accuracy of the arms, and what they gain, over the similarity of source and target; a colour a target."""
+    """Accuracies and gains over the similarity of source and target."""
     colours = colormaps["tab10"].colors  # type: ignore[attr-defined]
     measures = study.measures
     with canvas(3.6 * len(measures), 3.1, 0.9, 1.05) as c:
@@ -50,7 +50,10 @@ def _line(ax: Axes, points: Sequence[Point], get: Callable[[Point], dict[int, fl
 
 
 def similarity(near: pd.DataFrame, scale: str) -> bytes:
-    """The matrix of families and lists by targets, each cell with its similarity; families by their largest one."""
+    """The matrix of similarities: families and lists by targets.
+
+    Families are sorted by their mean similarity.
+    """
     matrix = near.pivot_table(index=["kind", "source"], columns="target", values="similarity", sort=False)
     matrix = matrix.loc[sorted(matrix.index, key=lambda key: (key[0] != "list", -matrix.loc[key].mean()))]
     with canvas(max(6.6, 2.6 + matrix.shape[1]), 0.3 * len(matrix), **{"axes.grid": False}) as c:

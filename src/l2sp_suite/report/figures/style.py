@@ -1,4 +1,4 @@
-"""What all figures share: colours, look, and PNG files whose bytes depend on the data alone."""
+"""What all figures share: colours, look, layout, and PNG files."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def looks(arms: Arms) -> dict[str, dict[str, Any]]:
 
 
 class Canvas:
-    """A figure in the making, with room for title and legend; `png` is its file once the `canvas` is closed."""
+    """A figure in the making; `png` is its file once the `canvas` is closed."""
 
     def __init__(self, width: float, height: float, top: float, bottom: float) -> None:
         self.figure, self.png = Figure(figsize=(width, height + top + bottom)), b""
@@ -90,7 +90,10 @@ class Canvas:
 def canvas(
     width: float, height: float, top: float = 0.6, bottom: float = 0.75, font: int = 9, **style: Any
 ) -> Iterator[Canvas]:
-    """A figure in the report's look: its panels are `height` inches high, `top` and `bottom` come to them."""
+    """A figure in the report's look.
+
+    Its panels are `height` inches high in all; `top` and `bottom` come to them, for title and legend.
+    """
     settings: Any = {**_STYLE, "font.size": font, **style}
     with rc_context(settings):
         made = Canvas(width, height, top, bottom)

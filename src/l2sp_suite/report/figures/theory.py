@@ -17,7 +17,7 @@ from l2sp_suite.theory.linear import beats_least_squares_below, closed_form, mak
 
 @cache  # the same at every scale
 def figure1() -> bytes:
-    """Three descents on one risk: its contours, the disc that the regulariser admits, start, path and end."""
+    """Three descents on one risk: contours, admitted disc, path, start and end."""
     with canvas(9, 2.6, 0.35, 0.5, **{"axes.grid": False}) as c:
         for ax, panel, letter in zip(c.panels(3, 3, gaps=(0.2, 0.0), sharey=True), PANELS, "abc", strict=True):
             _scene(ax, panel, descend(SCENE, panel))
@@ -44,7 +44,10 @@ def _scene(ax: Axes, panel: Panel, path: Trajectory) -> None:
 
 @cache
 def theory() -> bytes:
-    """When L2-SP beats least squares: mean square errors over the pull's strength; lines theory, marks simulation."""
+    """When L2-SP beats least squares: errors over the strength of the pull.
+
+    Lines are theory, marks simulation.
+    """
     strengths = np.logspace(-2, 2, 81)
     with canvas(6, 2.8, 0.15, 0.5) as c:
         (ax,) = c.panels(1, 1)

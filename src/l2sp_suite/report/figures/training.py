@@ -1,4 +1,4 @@
-"""What happens during training, and where the penalties end: loss, and distances from w0, in all and by layer."""
+"""Loss and distances during training, and distances by layer at its end."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ _COLUMNS = {"loss": "loss", "distance_w0": "$||w - w_0||$", "distance_zero": "$|
 
 
 def training(results: Results, experiments: Sequence[str]) -> bytes:
-    """One line of panels per experiment: loss and distances of the shared weights over the steps.
+    """Loss and distances of the shared weights over the steps.
 
-    Thick lines are means over the seeds that logged a step, thin ones the seeds.
+    One line of panels per experiment. Thick lines are means over the seeds that logged a step, thin ones the seeds.
     """
     heads = [
         f"{results.title(name)}: {_COLUMNS[column]}" if column == "loss" else _COLUMNS[column]
@@ -38,7 +38,7 @@ def _curve_panel(ax: Axes, curves: pd.DataFrame, column: str, look: dict[str, An
 
 
 def layers(results: Results, experiments: Sequence[str]) -> bytes:
-    """A panel per experiment: ||w - w0|| / ||w0|| of each shared weight, from the first to the last."""
+    """||w - w0|| / ||w0|| of each shared weight, a panel per experiment."""
     heads = list(map(results.title, experiments))
     panels = [(name, "$||w - w_0||\\;/\\;||w_0||$") for name in experiments]
     return _grid(
@@ -71,7 +71,7 @@ def _grid(
     axis: str,
     draw: Callable[[Axes, pd.DataFrame, str, dict[str, Any]], None],
 ) -> bytes:
-    """Three panels in a line, each with what `draw` makes of the lines of an experiment and an arm."""
+    """Three panels in a line, in each what `draw` makes of an experiment's arms."""
     rows = -(-len(panels) // 3)
     with canvas(9, 1.65 * rows - 0.45, font=8) as c:
         axes = c.panels(len(panels), 3, gaps=(0.65, 0.45))
