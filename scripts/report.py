@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from concurrent.futures import ProcessPoolExecutor
-from functools import partial
 from pathlib import Path
 
 from l2sp_suite.report import (
@@ -45,18 +43,18 @@ def main() -> None:
     known = {path.stem for path in (ROOT / "configs" / "scale").glob("*.yaml")} | set(scales_with_results(args.results))
     if unknown := set(scales) - known:
         raise UserError(f"{', '.join(sorted(unknown))}: no such scale; use {', '.join(sorted(known))}")
-    build = partial(
-        build_report,
-        args.results,
-        paper=args.paper,
-        arms=read_arms(ROOT / "configs" / "sweep" / "table3.yaml"),
-        figures=not args.no_figures,
-        all_pictures=args.pictures,
-        docs=args.docs / "results" if args.docs else None,
-    )
-    with ProcessPoolExecutor(len(scales)) as pool:  # figures are most of the work
-        reports = list(pool.map(build, scales)) if len(scales) > 1 else [build(scales[0])]
-    for scale, report in zip(scales, reports, strict=True):
+    reports = []
+    for scale in scales:
+        report = build_report(
+            args.results,
+            scale,
+            args.paper,
+            read_arms(ROOT / "configs" / "sweep" / "table3.yaml"),
+            figures=not args.no_figures,
+            all_pictures=args.pictures,
+            docs=args.docs / "results" if args.docs else None,
+        )
+        reports.append(report)
         if not args.quiet:
             print_tables(args.results, scale, ())
         print(f"{scale}: wrote {len(report.written)} files under {args.results / scale}")
