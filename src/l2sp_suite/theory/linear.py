@@ -102,9 +102,9 @@ def simulate(problem: Problem, alpha: float, draws: int = DRAWS, seed: int = 1) 
     targets = problem.design @ problem.truth + problem.sigma * _noise(draws, len(problem.design), seed)
     anchors = {"L2": 0 * problem.truth, "L2-SP": problem.truth + problem.error}
     gram, seen = problem.design.T @ problem.design, targets @ problem.design
-    found = {"LS": seen @ np.linalg.inv(gram)}  # symmetric, and orthonormal here: well conditioned
+    found = {"LS": np.linalg.solve(gram, seen.T).T}
     for name, anchor in anchors.items():
-        found[name] = (seen + alpha * anchor) @ np.linalg.inv(gram + alpha * np.eye(len(anchor)))
+        found[name] = np.linalg.solve(gram + alpha * np.eye(len(anchor)), (seen + alpha * anchor).T).T
     return {name: _moments(found[name], problem.truth) for name in ESTIMATORS}
 
 
