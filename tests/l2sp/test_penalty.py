@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from nets import ALPHA, BETA, PENALISED, SHARED, attached, gap, gradients, net, pretrained_of, run, same, sgd
 from torch import Tensor, nn
@@ -300,7 +300,6 @@ def test_clipping_does_not_touch_the_penalty() -> None:
 
 
 @given(value=st.one_of(st.floats(max_value=-1e-30), st.sampled_from([float("nan"), float("inf")])))
-@settings(deadline=None)
 def test_bad_hyperparameters_are_refused_by_name(value: float) -> None:
     model, pretrained = nn.Linear(2, 2), {"weight": torch.ones(2, 2)}
     for kind, good in ((L2, {"alpha": 0, "beta": 0}), (SmoothL1SP, {"alpha": 0, "beta": 0, "smooth": 1})):
