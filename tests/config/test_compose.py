@@ -23,6 +23,7 @@ from l2sp_suite.config import (
     identity,
     known_keys,
     override,
+    spec_of,
     task_schemas,
 )
 from l2sp_suite.config.fields import span
