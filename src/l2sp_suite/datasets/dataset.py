@@ -7,8 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar, cast
 
-from l2sp_suite.config import DataConfig, ScaleConfig, TrainConfig
-from l2sp_suite.config.class_lists import list_digest, listed_sizes, read_classes
+from l2sp_suite.config import DataConfig, ScaleConfig, TrainConfig, list_digest, listed_sizes, read_classes
 from l2sp_suite.datasets.class_lists import keep_classes
 from l2sp_suite.datasets.layout import find_root
 from l2sp_suite.datasets.records import Classification, DataSet, check_counts, combined, digest
