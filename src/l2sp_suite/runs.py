@@ -30,6 +30,7 @@ import yaml
 from l2sp_suite.config.compose import ROOT, chosen, compose, fingerprint, identity, override
 from l2sp_suite.config.schema import TrainConfig
 from l2sp_suite.datasets.class_lists import list_digest, read_classes
+from l2sp_suite.datasets.synthetic import synthetic_digest
 from l2sp_suite.tasks.registry import starts_of
 from l2sp_suite.utils.errors import UserError
 from l2sp_suite.utils.files import write_atomically
@@ -228,9 +229,7 @@ def _content(cfg: TrainConfig) -> dict[str, Any]:
     """Identity of a run, with that of the world it sees and of the run that it starts from."""
     content = identity(cfg)
     if cfg.scale.world is not None:
-        from miniworld import named_recipe
-
-        content["world_digest"] = named_recipe(cfg.scale.world, cfg.data.part).digest()
+        content["world_digest"] = synthetic_digest(cfg.scale.world, cfg.data.part)
     if cfg.data.classes is not None:  # which may be made anew
         content["classes"] = list_digest(read_classes(Path(cfg.data.classes)))
     for key in (key for key, start in starts_of(cfg).items() if start.source == "source_run"):

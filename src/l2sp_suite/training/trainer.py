@@ -12,6 +12,7 @@ import torch
 import yaml
 
 from l2sp_suite.config.schema import TrainConfig
+from l2sp_suite.datasets.synthetic import synthetic_root
 from l2sp_suite.pretrained.load import save_weights
 from l2sp_suite.runs import Run, environment, run_of, source_of
 from l2sp_suite.tasks.base import Approach, Evaluation
@@ -109,9 +110,7 @@ def data_root(cfg: TrainConfig) -> Path:
     """The folder of a run's data sets; a world that it needs is drawn first."""
     if cfg.scale.world is None:
         return Path(cfg.paths.data)
-    from miniworld import ensure_world
-
-    return ensure_world(Path(cfg.paths.artifacts), cfg.scale.world, cfg.data.part)
+    return synthetic_root(Path(cfg.paths.artifacts), cfg.scale.world, cfg.data.part)
 
 
 def _start_files(cfg: TrainConfig, root: Path) -> dict[str, Path]:
