@@ -14,8 +14,7 @@ from l2sp_suite.config.compose import PRINTED, ROOT
 from l2sp_suite.preflight.cost import DEVICES
 from l2sp_suite.preflight.doctor import Checked, check_rows, describe_rows, room
 from l2sp_suite.utils.errors import UserError
-from miniworld import build_world
-from miniworld.recipe import Recipe
+from miniworld import ObjectRecipe, build_world
 
 SHARED = ROOT.parent / "shared" / "data"
 
@@ -40,7 +39,7 @@ def test_an_empty_machine_lacks_data_and_weights(tmp_path: Path) -> None:
 
 
 def test_a_subset_is_partial_at_paper_scale_and_enough_at_pocket_scale(tmp_path: Path) -> None:
-    build_world(tmp_path / "d", Recipe.tiny(), workers=1)
+    build_world(tmp_path / "d", ObjectRecipe.tiny(), workers=1)
     paper, pocket = (one(scale, tmp_path / "d", "dstl_cub200") for scale in ("paper", "pocket"))
     assert paper.sets["data"].state.message.startswith("3 of 200 classes, 12 of 5,994 training")
     assert paper.lacking == ["data", "weights"] and pocket.lacking == []

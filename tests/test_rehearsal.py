@@ -25,10 +25,8 @@ from l2sp_suite.report.records import parse_records
 from l2sp_suite.report.rehearsal import Rehearsed, write_rehearsal
 from l2sp_suite.sweeps.plan import table3
 from l2sp_suite.utils.errors import UserError
-from miniworld import build_world, named_recipe
-from miniworld.clips import ReleaseSceneFlowRecipe
-from miniworld.generators import PARTS
-from miniworld.recipe import Recipe
+from miniworld import PARTS, ObjectRecipe, build_world, named_recipe
+from miniworld.recipes import ReleaseSceneFlowRecipe
 
 PAPER = {name: compose([f"experiment={name}", "scale=paper"]) for name in ("dstl_cub200", "segflow_davis")}
 
@@ -59,7 +57,7 @@ def test_files_have_the_official_resolution(tmp_path: Path, name: str, part: str
 
 
 def test_objects_have_the_official_classes_in_every_part() -> None:
-    plan = PARTS["objects"].plan(Recipe.release())
+    plan = PARTS["objects"].plan(ObjectRecipe.release())
     labels = Counter((sample.group, sample.split) for sample in plan)
     for group in ("cub200", "flowers102", "stanford_cars", "aircraft", "food101", "nabirds"):
         official = compose([f"experiment=dstl_{group}", "scale=paper"]).data.official
@@ -83,7 +81,7 @@ def test_a_drawn_scene_flow_cannot_pass_for_the_official_one(name: str) -> None:
 
 
 def smoke(tmp_path: Path, *more: str) -> list[str]:
-    build_world(tmp_path / "data", Recipe.tiny(), workers=1)
+    build_world(tmp_path / "data", ObjectRecipe.tiny(), workers=1)
     paths = [override(f"paths.{key}", str(tmp_path / key)) for key in ("data", "results")]
     return ["experiment=dstl_cub200", "scale=smoke", "scale.world=null", *paths, *more]
 

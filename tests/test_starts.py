@@ -18,8 +18,7 @@ from l2sp_suite.pretrained.status import WeightsStatus, provide, weights_status
 from l2sp_suite.tasks.registry import outline
 from l2sp_suite.training.trainer import train
 from l2sp_suite.utils.errors import UserError
-from miniworld import build_world
-from miniworld.recipe import Recipe
+from miniworld import ObjectRecipe, build_world
 
 FILE = "weights/w.safetensors"
 
@@ -41,7 +40,7 @@ def state(cfg: TrainConfig, data: Path) -> WeightsStatus:
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    build_world(tmp_path, Recipe.tiny(), workers=1)
+    build_world(tmp_path, ObjectRecipe.tiny(), workers=1)
     save_weights(tmp_path / FILE, network().state_dict())
     return tmp_path
 

@@ -86,5 +86,7 @@ def test_a_frozen_norm_needs_statistics() -> None:
         load_pretrained(net, PretrainedWeights(start, "", "test"), "fresh")
     assert "\n" not in str(caught.value)
     others = {name: tensor for name, tensor in start.items() if name[0] != "a"}
-    load_pretrained(net, PretrainedWeights(others, "", "test"), "fresh")  # a start of another part says nothing of that one
+    load_pretrained(
+        net, PretrainedWeights(others, "", "test"), "fresh"
+    )  # a start of another part says nothing of that one
     check(net.state_dict(), others, "fresh")

@@ -16,8 +16,7 @@ from l2sp_suite.datasets.images import load_image
 from l2sp_suite.source_selection import features
 from l2sp_suite.source_selection.features import FeatureNet, class_means
 from l2sp_suite.utils.errors import UserError
-from miniworld import build_world
-from miniworld.recipe import Recipe
+from miniworld import ObjectRecipe, build_world
 
 
 class Means(nn.Module):
@@ -42,7 +41,7 @@ def transform(image: Tensor) -> Tensor:
 
 @pytest.fixture(scope="module")
 def cub(tmp_path_factory: pytest.TempPathFactory) -> Classification:
-    root = build_world(tmp_path_factory.mktemp("w") / "w", Recipe.tiny(), workers=1)
+    root = build_world(tmp_path_factory.mktemp("w") / "w", ObjectRecipe.tiny(), workers=1)
     return read("cub200", root / "CUB_200_2011")
 
 

@@ -23,6 +23,7 @@ import torch
 
 from l2sp_suite.config.compose import compose, fingerprint, override
 from l2sp_suite.config.schema import TrainConfig
+from l2sp_suite.datasets.synthetic import synthetic_root
 from l2sp_suite.pretrained.load import save_weights, tensors_sha256
 from l2sp_suite.report.rehearsal import Rehearsed
 from l2sp_suite.runs import Run, environment, run_of
@@ -35,7 +36,6 @@ from l2sp_suite.training.schedule import lr_factor
 from l2sp_suite.utils.errors import UserError
 from l2sp_suite.utils.files import write_atomically
 from l2sp_suite.utils.machine import cores, peak_memory
-from miniworld import ensure_world
 
 __all__ = ["closed_form", "rehearse", "rehearse_all"]
 
@@ -100,7 +100,7 @@ def _data(artifacts: Path, approaches: Collection[str]) -> Path:
     root = artifacts / "data"
     root.mkdir(parents=True, exist_ok=True)
     for name, part in (world for approach in sorted(approaches) for world in _WORLDS[approach]):
-        for folder in ensure_world(artifacts, name, part).iterdir():
+        for folder in synthetic_root(artifacts, name, part).iterdir():
             link = root / folder.name
             if folder.is_dir():
                 link.unlink(missing_ok=True)  # it may lead to a world of earlier code
