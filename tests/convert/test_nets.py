@@ -89,6 +89,7 @@ def caffe_forward(layers: dict[str, list[np.ndarray]], image: Tensor) -> list[Te
     return found[1:]
 
 
+@pytest.mark.slow
 def test_a_converted_resnet_sees_what_caffe_s_does(tmp_path: Path) -> None:
     layers = resnet_layers()
     source, target = tmp_path / "r.caffemodel", tmp_path / "r.safetensors"
@@ -150,6 +151,7 @@ def assert_reads_rgb_where_bgr_was(net: FlowNetS, target: Path) -> None:
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("prefix", ["", "flow_"])
 def test_a_converted_flownet_reads_rgb(tmp_path: Path, prefix: str) -> None:
     net = random_flownet()
@@ -160,6 +162,7 @@ def test_a_converted_flownet_reads_rgb(tmp_path: Path, prefix: str) -> None:
     assert_reads_rgb_where_bgr_was(net, target)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("biases", [True, False])
 def test_ports_to_pytorch_are_read(tmp_path: Path, biases: bool) -> None:
     net = random_flownet()
@@ -203,6 +206,7 @@ def refused(name: str, source: Path, target: Path) -> str:
     return str(caught.value)
 
 
+@pytest.mark.slow
 def test_wrong_files_leave_nothing(tmp_path: Path) -> None:
     source, target = tmp_path / "n.caffemodel", tmp_path / "n.safetensors"
     assert "no such converter; use one of resnet101_caffe" in refused("vgg", source, target)
@@ -226,6 +230,7 @@ def test_wrong_files_leave_nothing(tmp_path: Path) -> None:
         assert message in refused("resnet101_caffe", source, target)
 
 
+@pytest.mark.slow
 def test_command_line(tmp_path: Path) -> None:
     call = [sys.executable, SCRIPT, "--convert", "resnet101_caffe", tmp_path / "none", tmp_path / "x.safetensors"]
     done = subprocess.run(list(map(str, call)), capture_output=True, text=True, check=False)

@@ -66,6 +66,7 @@ def test_an_array_beyond_any_file_is_one_line(tmp_path: Path) -> None:
         checkpoint.read("a")
 
 
+@pytest.mark.slow
 def test_the_checksum_is_of_all_files(tmp_path: Path) -> None:
     torch.manual_seed(0)
     state = {name: tensor for name, tensor in inception_v3(7).state_dict().items() if name in trunk()}
@@ -177,6 +178,7 @@ def slim_arrays(net: dict[str, torch.Tensor], averages: bool) -> dict[str, np.nd
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("averages", [False, True])
 def test_slim_s_inception_becomes_the_same_net(tmp_path: Path, averages: bool) -> None:
     torch.manual_seed(0)
@@ -196,6 +198,7 @@ def test_slim_s_inception_becomes_the_same_net(tmp_path: Path, averages: bool) -
     assert all(torch.equal(start.tensors[name], state[name]) for name in wanted)
 
 
+@pytest.mark.slow
 def test_another_net_is_refused(tmp_path: Path) -> None:
     index = write_checkpoint(tmp_path / "m", {"InceptionV3/Conv2d_1a_3x3/weights": np.ones((3, 3, 3, 32))})
     with pytest.raises(UserError, match="1 convolutions of Inception-V3 in it, the network has 94"):
