@@ -1,18 +1,17 @@
 """Pre-trained weights: read and checked, converted from published files, and whether a run's are at hand."""
 
+from l2sp_suite.pretrained.files import file_sha256, save_weights, tensors_sha256
 from l2sp_suite.pretrained.load import (
     CLASSIFIERS,
-    SLIM_INCEPTION,
     LoadResult,
+    PretrainedPart,
     PretrainedWeights,
-    load_branch,
     load_pretrained,
     load_weights,
-    save_weights,
-    tensors_sha256,
+    read_part,
 )
 
 __all__ = [
-    "CLASSIFIERS", "SLIM_INCEPTION", "LoadResult", "PretrainedWeights", "load_branch", "load_pretrained",
-    "load_weights", "save_weights", "tensors_sha256",
+    "CLASSIFIERS", "LoadResult", "PretrainedPart", "PretrainedWeights", "file_sha256", "load_pretrained",
+    "load_weights", "read_part", "save_weights", "tensors_sha256",
 ]  # fmt: skip
