@@ -29,7 +29,7 @@ import yaml
 
 from l2sp_suite.config.compose import ROOT, chosen, compose, fingerprint, identity, override
 from l2sp_suite.config.schema import TrainConfig
-from l2sp_suite.datasets.class_lists import list_digest, read_classes
+from l2sp_suite.datasets import list_digest, read_classes
 from l2sp_suite.tasks.registry import starts_of
 from l2sp_suite.utils.errors import UserError
 from l2sp_suite.utils.files import write_atomically

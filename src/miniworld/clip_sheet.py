@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ import numpy as np
 from PIL import Image, ImageFilter
 
 if TYPE_CHECKING:  # it brings torch, which importing the miniature must not
-    from l2sp_suite.datasets.video import Video
+    from l2sp_suite.datasets import Video
 
 __all__ = ["Block", "clip_blocks"]
 
@@ -21,7 +22,9 @@ _OUTLINE = (255, 235, 60)  # of masks
 
 def clip_blocks(root: Path, room: int, gap: int) -> list[Block]:
     """DAVIS, Monkaa, Driving and the chairs: of each the clips that fit into ``room`` pixels, ``gap`` with each."""
-    from l2sp_suite.datasets.video import read
+    from l2sp_suite import datasets
+
+    read = partial(datasets.read, datasets.Video)
 
     davis = read("davis2016", root / "DAVIS")
     ends = [_masked(davis, _shown(davis, room, gap, place)) for place in (0, -1)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -12,16 +12,12 @@ from omegaconf import OmegaConf
 
 from l2sp_suite.config.compose import CONFIGS
 from l2sp_suite.config.schema import DataConfig
-from l2sp_suite.datasets.classification import READERS
-from l2sp_suite.datasets.layout import Release
-from l2sp_suite.datasets.records import DataSet, check_counts, differences
-from l2sp_suite.datasets.segmentation import SEGMENTATION_READERS
-from l2sp_suite.datasets.video import VIDEO_READERS
+from l2sp_suite.datasets import READERS, DatasetLayout, check_counts, differences
 from l2sp_suite.utils.errors import UserError
 
 __all__ = ["State", "Status", "inspect", "load"]
 
-_READERS: Mapping[str, Callable[[Release], DataSet]] = {**READERS, **SEGMENTATION_READERS, **VIDEO_READERS}
+_READERS = {name: reader for readers in READERS.values() for name, reader in readers.items()}
 
 _WORDS = {  # names of the counts, as a person reads them
     "train": "training examples",
@@ -85,7 +81,7 @@ def inspect(data: DataConfig, root: Path, tree: Sequence[str]) -> State:
     if folder is None:
         return State(Status.MISSING, None, {}, official, f"no folder {' or '.join(data.folders)} in {root}")
     try:
-        found = _READERS[data.reader](Release(folder, data.remedy))
+        found = _READERS[data.reader](DatasetLayout(folder, data.remedy))
     except UserError as error:
         lacking = [path for path in tree if not (folder / path).exists()]
         if lacking:

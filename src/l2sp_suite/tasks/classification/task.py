@@ -12,11 +12,21 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from l2sp_suite.config.schema import TrainConfig
-from l2sp_suite.datasets.classification import Classification, Split, hold_out, read
-from l2sp_suite.datasets.dataset import official_size, read_release
-from l2sp_suite.datasets.images import ImageCache
-from l2sp_suite.datasets.loader import CachedImages, collate_labels, eval_batches, steps_per_epoch, train_batches
-from l2sp_suite.datasets.transforms import eval_transform, train_transform
+from l2sp_suite.datasets import (
+    Classification,
+    ClassificationSplit,
+    LabelledImages,
+    collate_labels,
+    eval_batches,
+    eval_transform,
+    image_cache,
+    official_size,
+    read_dataset,
+    run_splits,
+    steps_per_epoch,
+    train_batches,
+    train_transform,
+)
 from l2sp_suite.metrics import correct
 from l2sp_suite.models.batch_norm import freeze_statistics, set_bn_momentum
 from l2sp_suite.models.classifier import build_network, head_prefixes, logits_of, zero_head
@@ -48,8 +58,8 @@ class DSTL:
         self.metric = self.train_metric = "accuracy"
         self.lr_factors: Mapping[str, float] = {}
         self._cfg, self._protocol, self._device = cfg, cast(DSTLConfig, cfg.approach), device
-        data, data_digest = read_release(cfg.data, cfg.scale, data_root, read)
-        self._splits = _splits(data, cfg)
+        data, data_digest = read_dataset(cfg.data, cfg.scale, data_root, Classification)
+        self._splits = run_splits(data, cfg.evaluate)
         model = _network(cfg, len(data.classes))
         start = load_start(
             cfg.weights.source, model, start_files.get("weights"), cfg.weights.sha256, head_prefixes(model)
@@ -60,13 +70,13 @@ class DSTL:
         self.steps_per_epoch = steps_per_epoch(len(self._splits["train"]), cfg.optim.batch_size)
         # The training images are seen many times; those for testing once.
         keep = {} if self._protocol.cache_size else {"limit_bytes": 0}
-        self._cache = ImageCache(self._protocol.cache_size, **keep)
+        self._cache = image_cache(self._protocol.cache_size, **keep)
         self.notes = {"data": data_digest, **_notes(data, self._splits, start, str(report))}
 
     @staticmethod
     def data_digest(cfg: TrainConfig, data_root: Path) -> str:
         """What tells one data set from another: see `l2sp_suite.datasets.records.digest`."""
-        return read_release(cfg.data, cfg.scale, data_root, read)[1]
+        return read_dataset(cfg.data, cfg.scale, data_root, Classification)[1]
 
     @staticmethod
     def outline(cfg: TrainConfig) -> Outline:
@@ -102,7 +112,7 @@ class DSTL:
             antialias=augment.antialias,
         )
         cfg = self._cfg
-        items = CachedImages(self._splits["train"], transform, cfg.seed, self._cache)
+        items = LabelledImages(self._splits["train"], transform, self._cache, cfg.seed)
         return train_batches(
             items, collate_labels, cfg.optim.batch_size, cfg.seed, first, last, workers=cfg.runtime.workers
         )
@@ -125,8 +135,8 @@ class DSTL:
         )
         whole, hits = self._splits[split], 0
         part = whole.select(range(len(whole))[:limit])
-        cache = self._cache if split == "train" else ImageCache(protocol.cache_size, limit_bytes=0)
-        items = CachedImages(part, transform, cache=cache)
+        cache = self._cache if split == "train" else image_cache(protocol.cache_size, limit_bytes=0)
+        items = LabelledImages(part, transform, cache)
         self.model.eval()
         for images, labels in eval_batches(
             items, collate_labels, self._cfg.evaluate.batch_size, workers=self._cfg.runtime.workers
@@ -158,15 +168,7 @@ def _loss(model: nn.Module, images: Tensor, labels: Tensor, protocol: DSTLConfig
     return loss if aux is None else loss + protocol.aux_weight * criterion(aux)
 
 
-def _splits(data: Classification, cfg: TrainConfig) -> dict[str, Split]:
-    if cfg.evaluate.split == "test":
-        return {"train": data.train, "test": data.test}
-    # The held-out part is the same for every seed and setting, so that trials are compared on equal images.
-    kept, held_out = hold_out(data.train, cfg.evaluate.hold_out, seed=0)
-    return {"train": kept, "val": held_out}
-
-
-def _notes(data: Classification, splits: dict[str, Split], start: Start, report: str) -> dict[str, Any]:
+def _notes(data: Classification, splits: dict[str, ClassificationSplit], start: Start, report: str) -> dict[str, Any]:
     return {
         "classes": len(data.classes),
         "images": {name: len(split) for name, split in splits.items()},

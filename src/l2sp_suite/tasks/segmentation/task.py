@@ -10,20 +10,24 @@ import torch
 from torch import Tensor, nn
 
 from l2sp_suite.config.schema import TrainConfig
-from l2sp_suite.datasets.dataset import official_size, read_release
-from l2sp_suite.datasets.images import MapCache, Pair
-from l2sp_suite.datasets.loader import (
-    CachedItems,
+from l2sp_suite.datasets import (
+    IGNORED,
+    Examples,
+    Normalize,
+    Pair,
+    ScaledCrop,
+    Segmentation,
     collate_maps,
     equal_sizes,
+    map_cache,
+    official_size,
+    read_dataset,
+    run_splits,
     spread,
     steps_per_epoch,
-    stored_items,
+    stored_pairs,
     train_batches,
 )
-from l2sp_suite.datasets.segmentation import IGNORED, Maps, Segmentation, hold_out, read
-from l2sp_suite.datasets.segmentation_transforms import ScaledCrop
-from l2sp_suite.datasets.transforms import Normalize
 from l2sp_suite.metrics import ConfusionMatrix
 from l2sp_suite.models.batch_norm import freeze_statistics
 from l2sp_suite.models.encnet import EncNet, build_network
@@ -61,9 +65,9 @@ class EncNetTask:
         self.metric, self.train_metric = "mIoU", "mIoU_single"
         self._cfg, self._protocol, self._device = cfg, cast(EncNetConfig, cfg.approach), device
         self.lr_factors: Mapping[str, float] = _lr_factors(self._protocol)
-        data, data_digest = read_release(cfg.data, cfg.scale, data_root, read)
-        self._data, self._parts = data, _parts(data, cfg)
-        self._cache = MapCache(data.decode)
+        data, data_digest = read_dataset(cfg.data, cfg.scale, data_root, Segmentation)
+        self._data, self._parts = data, run_splits(data, cfg.evaluate)
+        self._cache = map_cache(data.decode)
         model = _network(cfg, len(data.classes))
         file = start_files.get("weights")
         start = load_branch(cfg.weights.source, model.backbone, "backbone.", file, cfg.weights.sha256, CLASSIFIERS)
@@ -82,7 +86,7 @@ class EncNetTask:
     @staticmethod
     def data_digest(cfg: TrainConfig, data_root: Path) -> str:
         """What tells one data set from another: see `l2sp_suite.datasets.segmentation.digest`."""
-        return read_release(cfg.data, cfg.scale, data_root, read)[1]
+        return read_dataset(cfg.data, cfg.scale, data_root, Segmentation)[1]
 
     @staticmethod
     def outline(cfg: TrainConfig) -> Outline:
@@ -106,7 +110,7 @@ class EncNetTask:
     def batches(self, first: int, last: int) -> Iterator[Pair]:
         """Images (N, 3, S, S) and maps (N, S, S) of the steps first..last-1."""
         cfg = self._cfg
-        items = CachedItems(self._parts["train"].keys, _augmentation(self._protocol), self._cache, cfg.seed)
+        items = Examples(self._parts["train"].files, _augmentation(self._protocol), self._cache, cfg.seed)
         return train_batches(
             items, collate_maps, cfg.optim.batch_size, cfg.seed, first, last, workers=cfg.runtime.workers
         )
@@ -126,8 +130,8 @@ class EncNetTask:
         shown = spread(len(maps_of), self._protocol.pictures)
         pictures: dict[str, bytes] = {}
         self.model.eval()
-        cache = self._cache if split == "train" else MapCache(self._data.decode, limit_bytes=0)
-        stored = stored_items(maps_of.keys, cache, self._cfg.runtime.workers)
+        cache = self._cache if split == "train" else map_cache(self._data.decode, limit_bytes=0)
+        stored = stored_pairs(maps_of.files, cache, self._cfg.runtime.workers)
         for first, images, maps in equal_sizes(stored, self._cfg.evaluate.batch_size):
             single.update(self._classify(images, [1.0], flip=False), maps)
             if split == "train":
@@ -146,15 +150,6 @@ class EncNetTask:
 
     def _classify(self, images: Tensor, scales: list[float], flip: bool) -> Tensor:
         return _predict(self._net, images, self._cfg, scales, flip).cpu()
-
-
-def _parts(data: Segmentation, cfg: TrainConfig) -> dict[str, Maps]:
-    if cfg.evaluate.split == "test":
-        return {"train": data.train, "test": data.test}
-    if data.val is not None:
-        return {"train": data.train, "val": data.val}
-    kept, held_out = hold_out(data.train, cfg.evaluate.hold_out, seed=0)
-    return {"train": kept, "val": held_out}
 
 
 def _augmentation(protocol: EncNetConfig) -> ScaledCrop:

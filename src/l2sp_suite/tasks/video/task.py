@@ -13,13 +13,21 @@ import torch
 from torch import Tensor, nn
 
 from l2sp_suite.config.schema import TrainConfig
-from l2sp_suite.datasets.dataset import read_release
-from l2sp_suite.datasets.images import MomentCache, Pair
-from l2sp_suite.datasets.loader import CachedItems, collate_pairs, train_batches
-from l2sp_suite.datasets.records import combined
-from l2sp_suite.datasets.segmentation import IGNORED
-from l2sp_suite.datasets.video import Pairs, Video, hold_out, read
-from l2sp_suite.datasets.video_transforms import MovingTransform
+from l2sp_suite.datasets import (
+    IGNORED,
+    Cache,
+    Examples,
+    Pair,
+    RandomAffine,
+    Video,
+    VideoSplit,
+    collate_pairs,
+    combined,
+    frame_cache,
+    read_dataset,
+    run_splits,
+    train_batches,
+)
 from l2sp_suite.models.flownets import FlowNetS
 from l2sp_suite.models.segflow import SegFlow, Wiring, check_cover, segmentation_branch
 from l2sp_suite.pretrained.load import CLASSIFIERS, Start, apply_start, load_branch
@@ -43,8 +51,8 @@ class _Material:
     """One data set of a run: what it trains on, and its decoded items."""
 
     video: Video
-    train: Pairs
-    cache: MomentCache
+    train: VideoSplit
+    cache: Cache[Pair]
 
 
 class SegFlowTask:
@@ -71,9 +79,9 @@ class SegFlowTask:
         found = _read(cfg, data_root)
         target = found["data"][0]
         self.metric = self.train_metric = "IoU" if target.kind == "mask" else "EPE"
-        self._parts = _parts(target, cfg)
+        self._parts = run_splits(target, cfg.evaluate)
         self._sets = {
-            key: _Material(video, self._parts["train"] if key == "data" else video.train, MomentCache(video.decode))
+            key: _Material(video, self._parts["train"] if key == "data" else video.train, frame_cache(video.decode))
             for key, (video, _) in found.items()
         }
         self._net = _network(cfg)
@@ -143,7 +151,7 @@ class SegFlowTask:
     def _feed(self, number: int, first: int, last: int) -> Iterator[Pair]:
         """The batches of one phase that lie in the steps first..last-1 of all."""
         cfg, material = self._cfg, self._sets[self._phases[number].data]
-        items = CachedItems(material.train.keys, _augmentation(self._protocol), material.cache, cfg.seed)
+        items = Examples(material.train.files, _augmentation(self._protocol), material.cache, cfg.seed)
         span = self._turns.done(first, number), self._turns.done(last, number)
         return train_batches(items, collate_pairs, cfg.optim.batch_size, cfg.seed, *span, workers=cfg.runtime.workers)
 
@@ -161,7 +169,7 @@ class SegFlowTask:
         wanted = set(pairs.clips[::every][:limit])
         pairs = pairs.select(i for i, name in enumerate(pairs.sequences) if name in wanted)
         # What is tested is seen once.
-        cache = material.cache if split == "train" else MomentCache(material.video.decode, limit_bytes=0)
+        cache = material.cache if split == "train" else frame_cache(material.video.decode, limit_bytes=0)
         self._net.eval()
         if material.video.kind == "mask":
             return evaluate_masks(self._net, pairs, cache, self._cfg, shown=split != "train")
@@ -181,7 +189,7 @@ def _read(cfg: TrainConfig, data_root: Path) -> dict[str, tuple[Video, str]]:
     """The data sets that a run needs with their digests, by key of `sets_of`."""
     used = _used(cast(SegFlowConfig, cfg.approach))
     wanted = {key: data for key, data in sets_of(cfg).items() if key in used}
-    return {key: read_release(data, cfg.scale, data_root, read) for key, data in wanted.items()}
+    return {key: read_dataset(data, cfg.scale, data_root, Video) for key, data in wanted.items()}
 
 
 def _used(protocol: SegFlowConfig) -> tuple[str, ...]:
@@ -194,14 +202,7 @@ def _phases(protocol: SegFlowConfig) -> list[PhaseConfig]:
     return [phase for phase in protocol.phases if phase.steps]
 
 
-def _parts(video: Video, cfg: TrainConfig) -> dict[str, Pairs]:
-    if cfg.evaluate.split == "test":
-        return {"train": video.train, "test": video.test}
-    kept, held_out = hold_out(video.train, cfg.evaluate.hold_out, seed=0)
-    return {"train": kept, "val": held_out}
-
-
-def _check_target(target: Video, parts: Mapping[str, Pairs], net: SegFlow) -> None:
+def _check_target(target: Video, parts: Mapping[str, VideoSplit], net: SegFlow) -> None:
     """Sees whether the network can do what the target set asks for, and whether that can be measured.
 
     Raises:
@@ -253,9 +254,9 @@ def _reached(task: str, net: SegFlow, protocol: SegFlowConfig) -> set[str]:
     return final | ({"flow"} if any(weights.scales) else set())
 
 
-def _augmentation(protocol: SegFlowConfig) -> MovingTransform:
+def _augmentation(protocol: SegFlowConfig) -> RandomAffine:
     augment, (height, width) = protocol.augment, protocol.input_size
-    return MovingTransform(
+    return RandomAffine(
         (height, width), scale=augment.scale, shift=augment.shift, rotation=augment.rotation, flip=augment.flip
     )
 
