@@ -38,7 +38,7 @@ $(ENV): requirements.lock pyproject.toml scripts/preflight.py
 	@touch $@
 
 data: $(ENV) ## the official data sets, or SETS=cub200,davis, fetched into DATA (data) and verified; says what has to be got by hand
-	@$(RUN) scripts/prepare_data.py "$(or $(SETS),all)" --data "$(or $(DATA),data)"
+	@$(RUN) scripts/prepare_data.py sets="$(or $(SETS),all)" data="$(or $(DATA),data)"
 
 weights: $(ENV) ## the starting weights of SCALE=paper: fetched from timm, converted from what lies in DATA/weights/original
 	@$(RUN) scripts/prepare_weights.py --scale $(FULL) --data "$(or $(DATA),data)"

@@ -20,7 +20,7 @@ from l2sp_suite.datasets import (
     read_dataset,
     superclass_of,
 )
-from l2sp_suite.download.state import load
+from l2sp_suite.download import load
 from l2sp_suite.report.sources import SHOWN, Nearest, Similarity
 from l2sp_suite.source_selection.config import ChoiceConfig
 from l2sp_suite.source_selection.domain import Domain
