@@ -66,19 +66,13 @@ def _reasons(failures: Mapping[str, UserError], root: Path) -> Iterator[str]:
 
 def report(states: Mapping[str, State], root: Path) -> str:
     """A table of data sets by their names in the registry, and the steps to get those that are not complete."""
-    entries = {name: OFFICIAL[name] for name in states}
-    rows = [
-        (
-            name,
-            state.status,
-            state.message,
-            _size(entries[name], state, root),
-            root / entries[name].resolved(root).folder,
-        )
-        for name, state in states.items()
-    ]
+    rows, incomplete = [], []
+    for name, state in states.items():
+        entry = OFFICIAL[name]
+        rows.append((name, state.status, state.message, _size(entry, state, root), root / entry.resolved(root).folder))
+        if state.status is not Status.COMPLETE:
+            incomplete.append(entry)
     table = tabulate(rows, headers=("data set", "state", "what there is", "to download", "belongs into"))
-    incomplete = [entry for name, entry in entries.items() if states[name].status is not Status.COMPLETE]
     return "\n".join([table, *_steps(incomplete, root)])
 
 

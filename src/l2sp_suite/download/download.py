@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pooch
@@ -191,7 +192,12 @@ def _receive(archive: Archive, answer: requests.Response, part: Path, start: int
     whole = "a file of unknown size" if total is None else format_size(total)
     resumed = f"going on at {format_size(start)} of " if start else ""
     _log.info("%s: %s%s from %s", archive.file, resumed, whole, urlsplit(answer.url).netloc)
-    options = {"unit": "B", "unit_scale": True, "unit_divisor": 1000, "disable": None}  # None: only for terminals
+    options: dict[str, Any] = {
+        "unit": "B",
+        "unit_scale": True,
+        "unit_divisor": 1000,
+        "disable": None,
+    }  # None: only for terminals
     with part.open("ab") as file, tqdm(desc=archive.file, initial=start, total=total, **options) as bar:
         for chunk in answer.raw.stream(_CHUNK, decode_content=False):
             file.write(chunk)

@@ -138,7 +138,7 @@ _SETS = (
             "unpack car_devkit.tgz, which gives stanford_cars/devkit",
             "put cars_test_annos_withlabels.mat, which is not in the devkit, into stanford_cars",
         ),
-    ),  # fmt: skip
+    ),
     OfficialSet(
         "aircraft",
         "fgvc-aircraft-2013b",

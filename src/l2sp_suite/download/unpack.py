@@ -11,7 +11,7 @@ import zipfile
 import zlib
 from lzma import LZMAError
 from pathlib import Path
-from typing import IO, Self
+from typing import IO, Any, Self, cast
 
 from tqdm import tqdm
 
@@ -48,10 +48,11 @@ def unpack(archive: Path, folder: Path) -> None:
     if not archive.name.endswith((".zip", *_TAR_SUFFIXES)):
         shutil.copyfile(archive, folder / archive.name)
         return
-    bar = {"total": archive.stat().st_size, "desc": f"unpacking {archive.name}", "disable": None}  # only for terminals
-    with archive.open("rb") as file, tqdm.wrapattr(file, "read", **bar) as watched:
+    unpack_kind = _unpack_zip if archive.name.endswith(".zip") else _unpack_tar
+    bar: dict[str, Any] = {"desc": f"unpacking {archive.name}", "disable": None}  # None: only for terminals
+    with archive.open("rb") as file, tqdm.wrapattr(file, "read", total=archive.stat().st_size, **bar) as watched:
         try:
-            (_unpack_zip if archive.name.endswith(".zip") else _unpack_tar)(watched, archive, folder)
+            unpack_kind(cast(IO[bytes], watched), archive, folder)
         except _BROKEN as error:
             if isinstance(error, OSError) and error.errno in _DISK_ERRORS:
                 raise
