@@ -197,7 +197,7 @@ def _receive(archive: Archive, answer: requests.Response, part: Path, start: int
         "unit_scale": True,
         "unit_divisor": 1000,
         "disable": None,
-    }  # None: only for terminals
+    }
     with part.open("ab") as file, tqdm(desc=archive.file, initial=start, total=total, **options) as bar:
         for chunk in answer.raw.stream(_CHUNK, decode_content=False):
             file.write(chunk)
