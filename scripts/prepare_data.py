@@ -11,7 +11,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from l2sp_suite.config.overrides import parse_options
+from l2sp_suite.config.options import parse_options
 from l2sp_suite.download import OFFICIAL, FetchOptions, RetryPolicy, prepare, report, state_of, verify
 from l2sp_suite.utils.exit_codes import one_line_errors
 
@@ -28,7 +28,7 @@ class Options:
 
 def main() -> None:
     """Tells what there is of the sets, and fetches them unless asked to verify alone."""
-    options = parse_options(Options, sys.argv[1:])
+    options = parse_options(Options, sys.argv[1:], __doc__ or "")
     names, root = [name.strip() for name in options.sets.split(",") if name.strip()], Path(options.data)
     if not names:
         print(report({name: state_of(entry, root) for name, entry in OFFICIAL.items()}, root))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from l2sp_suite.config.compose import PRINTED, scale_names
+from l2sp_suite.config import PRINTED, scale_names
 from l2sp_suite.report import build_report, embed_tables, print_tables, scales_with_results
 from l2sp_suite.utils.errors import UserError
 from l2sp_suite.utils.exit_codes import one_line_errors

@@ -10,7 +10,7 @@ from torch import nn
 
 from l2sp_suite.config.compose import compose
 from l2sp_suite.preflight.cost import DEVICES, Cost, measure
-from l2sp_suite.tasks.base import Outline, Work
+from l2sp_suite.tasks.base import ModelSummary, Work
 from l2sp_suite.tasks.registry import outline
 
 
@@ -20,7 +20,7 @@ def cost_of(overrides: list[str]) -> Cost:
 
 
 def counted(model: nn.Module, *works: Work) -> Cost:
-    of_rows = Outline(model, {}, {}, works, lambda: model(torch.rand(3, 8)), "rows", 10, {})
+    of_rows = ModelSummary(model, {}, {}, works, lambda: model(torch.rand(3, 8)), "rows", 10, {})
     return measure(compose(["experiment=dstl_cub200", "scale=paper", "optim.bf16=false"]), of_rows)
 
 

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from l2sp_suite.config.compose import ROOT, compose
-from l2sp_suite.runs import Busy, Run, run_of
+from l2sp_suite.runs import RunLocked, Run, run_of
 from l2sp_suite.sweeps.plan import Planned, sources_of
 from l2sp_suite.utils.errors import UserError
 from l2sp_suite.utils.files import write_atomically
@@ -111,7 +111,7 @@ def test_lock_keeps_a_second_process_out_and_dies_with_its_holder(tmp_path: Path
     holder = context.Process(target=_hold, args=(tmp_path, ready, release))
     holder.start()
     assert ready.wait(60)
-    with pytest.raises(Busy), Run(tmp_path, {}, {}).locked():
+    with pytest.raises(RunLocked), Run(tmp_path, {}, {}).locked():
         pass
     holder.kill()
     holder.join()

@@ -14,7 +14,7 @@ from l2sp_suite.pretrained import status as starts
 from l2sp_suite.pretrained.convert import published
 from l2sp_suite.pretrained.convert.published import ORIGINALS, PUBLISHED, convert_published
 from l2sp_suite.pretrained.load import save_weights
-from l2sp_suite.pretrained.status import StartState, provide, start_states
+from l2sp_suite.pretrained.status import WeightsStatus, provide, weights_status
 from l2sp_suite.tasks.registry import outline
 from l2sp_suite.training.trainer import train
 from l2sp_suite.utils.errors import UserError
@@ -34,8 +34,8 @@ def network() -> nn.Module:
     return outline(config(Path())).starts["weights"]
 
 
-def state(cfg: TrainConfig, data: Path) -> StartState:
-    (found,) = start_states(cfg, {"weights": network()}, data)
+def state(cfg: TrainConfig, data: Path) -> WeightsStatus:
+    (found,) = weights_status(cfg, {"weights": network()}, data)
     return found
 
 
@@ -110,12 +110,12 @@ def sha256(path: Path) -> str:
 def test_what_lacks_comes_with_the_way_to_get_it(tmp_path: Path) -> None:
     paper = compose(["experiment=segflow_davis", "scale=paper"])
     modules = {"weights": nn.Conv2d(1, 1, 1), "flow_weights": nn.Conv2d(1, 1, 1)}
-    found = start_states(paper, modules, tmp_path)
+    found = weights_status(paper, modules, tmp_path)
     assert [(one.key, one.ready) for one in found] == [("weights", False), ("flow_weights", False)]
     assert "ResNet-101-model.caffemodel" in found[0].remedy and str(tmp_path / ORIGINALS) in found[0].remedy
     assert "FlowNetS" in found[1].remedy
     alone = compose(["experiment=dstl_cub200", "scale=paper", "weights.source=none", "weights.file=null", "reg=l2"])
-    assert start_states(alone, {"weights": nn.Conv2d(1, 1, 1)}, tmp_path)[0].found == "none: from scratch"
+    assert weights_status(alone, {"weights": nn.Conv2d(1, 1, 1)}, tmp_path)[0].found == "none: from scratch"
 
 
 def test_every_file_that_paper_scale_names_is_published_somewhere() -> None:
@@ -134,9 +134,9 @@ def test_timm_is_asked_only_when_weights_are_provided(tmp_path: Path, monkeypatc
     modules = outline(cfg).starts
     monkeypatch.setattr(starts, "timm_file", lambda _: None)
     asked = []
-    real = starts.load_start
-    monkeypatch.setattr(starts, "load_start", lambda *given: asked.append(given[0]) or real("none", *given[1:]))
-    (found,) = start_states(cfg, modules, tmp_path)
+    real = starts.load_weights
+    monkeypatch.setattr(starts, "load_weights", lambda *given: asked.append(given[0]) or real("none", *given[1:]))
+    (found,) = weights_status(cfg, modules, tmp_path)
     assert not found.ready and "resnet50s.gluon_in1k" in found.found and not asked
     provide(cfg, modules, tmp_path)
     assert asked == ["timm"]

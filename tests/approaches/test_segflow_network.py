@@ -29,7 +29,7 @@ from l2sp_suite.models.segflow import (
     check_cover,
     segmentation_branch,
 )
-from l2sp_suite.pretrained.load import load_start
+from l2sp_suite.pretrained.load import load_weights
 from l2sp_suite.utils.errors import UserError
 
 NARROW = 1 / 32
@@ -419,7 +419,7 @@ def test_only_what_strides_in_the_middle_has_an_original() -> None:
 
 def test_timm_publishes_no_weights_of_the_original() -> None:
     with pytest.raises(UserError, match="publishes no weights"):
-        load_start("timm", segmentation_branch("resnet50_caffe", 0.25, True), None, None, ())
+        load_weights("timm", segmentation_branch("resnet50_caffe", 0.25, True), None, None, ())
 
 
 def captured(net: SegFlow, frames: Tensor) -> dict[str, Tensor]:

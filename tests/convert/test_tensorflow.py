@@ -18,7 +18,7 @@ from l2sp_suite.models.inception_v3 import inception_v3
 from l2sp_suite.pretrained.convert.inception import trunk
 from l2sp_suite.pretrained.convert.nets import convert
 from l2sp_suite.pretrained.convert.tensorflow import open_checkpoint
-from l2sp_suite.pretrained.load import load_start
+from l2sp_suite.pretrained.load import load_weights
 from l2sp_suite.utils.errors import UserError
 
 NAMES = st.text("abé/_", min_size=1, max_size=9)
@@ -190,7 +190,7 @@ def test_slim_s_inception_becomes_the_same_net(tmp_path: Path, averages: bool) -
     index = write_checkpoint(tmp_path / "model.ckpt-100", slim_arrays(state, averages))
     target = tmp_path / "w.safetensors"
     convert("inception_v3_slim", index, target)
-    start = load_start("file", net, target, None, head_prefixes(net))
+    start = load_weights("file", net, target, None, head_prefixes(net))
     wanted = {name for name, tensor in trunk().items() if tensor.is_floating_point()}
     assert set(start.tensors) == wanted and len(wanted) == 94 * 5
     assert all(torch.equal(start.tensors[name], state[name]) for name in wanted)

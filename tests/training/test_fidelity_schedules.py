@@ -11,7 +11,7 @@ from l2sp_suite.config.compose import CONFIGS, compose
 from l2sp_suite.config.schema import TrainConfig
 from l2sp_suite.datasets.loader import steps_per_epoch
 from l2sp_suite.tasks.video.config import SegFlowConfig
-from l2sp_suite.tasks.video.phases import Turns
+from l2sp_suite.tasks.video.phases import PhaseSchedule
 from l2sp_suite.training.loop import total_steps
 from l2sp_suite.training.schedule import lr_factor
 
@@ -71,7 +71,7 @@ def test_dstl_s_staircase_as_slim_counts_it() -> None:
 def test_segflow_halves_the_rate_every_50_000_steps_of_the_segmentation_phase(name: str) -> None:
     cfg = PAPER[name]
     phases = [phase for phase in cast(SegFlowConfig, cfg.approach).phases if phase.steps]
-    turns = Turns([phase.steps for phase in phases])
+    turns = PhaseSchedule([phase.steps for phase in phases])
     assert cfg.optim.epochs is not None and phases[0].task == "segmentation"
     total, schedule = cfg.optim.epochs * turns.round, cfg.optim.schedule
     assert turns.done(total, 0) == 200_000

@@ -50,13 +50,13 @@ def test_every_parameter_is_once_in_a_group_of_its_rate(factor: float) -> None:
 def test_a_step_moves_each_part_by_its_own_rate(source: bool, scope: str) -> None:
     model = net()
     run = cfg(f"reg.decay_scope={scope}", *(() if source else ("reg=l2", "reg.alpha=0.1", "reg.beta=0.1")))
-    regularised = build_optimizer(model, start(model) if source else {}, run.reg, run.optim, {"2.": 10.0})
+    penalized = build_optimizer(model, start(model) if source else {}, run.reg, run.optim, {"2.": 10.0})
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
-    for group in regularised.optimizer.param_groups:
+    for group in penalized.optimizer.param_groups:
         group["lr"] = 0.01 * group["lr_factor"]
     for parameter in model.parameters():
         parameter.grad = torch.ones_like(parameter)
-    regularised.optimizer.step()
+    penalized.optimizer.step()
     alpha, beta = run.reg.alpha, run.reg.beta
     penalised = before if scope == "all" else ("0.weight", "2.weight")
     target = 0.5 if source else 0.0

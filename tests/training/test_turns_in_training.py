@@ -27,7 +27,7 @@ from l2sp_suite.sweeps.plan import sources_of
 from l2sp_suite.tasks.video.config import PARTS
 from l2sp_suite.tasks.video.task import SegFlowTask
 from l2sp_suite.training import checkpoint
-from l2sp_suite.training.optimizer import Regularised, build_optimizer
+from l2sp_suite.training.optimizer import PenalizedOptimizer, build_optimizer
 from l2sp_suite.training.trainer import train
 from l2sp_suite.utils.errors import UserError
 from miniworld import ensure_world
@@ -110,8 +110,8 @@ def saved(monkeypatch: pytest.MonkeyPatch) -> dict[Path, bytes]:
     files: dict[Path, bytes] = {}
     save = checkpoint.save
 
-    def kept(path: Path, step: int, model: nn.Module, regularised: Regularised) -> None:
-        save(path, step, model, regularised)
+    def kept(path: Path, step: int, model: nn.Module, penalized: PenalizedOptimizer) -> None:
+        save(path, step, model, penalized)
         files[path] = path.read_bytes()
 
     monkeypatch.setattr(checkpoint, "save", kept)
@@ -175,10 +175,10 @@ class Spy:
     grads: list[dict[str, bool]]
     momentum: list[dict[str, float]]
 
-    def build(self, model: nn.Module, *args: Any) -> Regularised:
+    def build(self, model: nn.Module, *args: Any) -> PenalizedOptimizer:
         self.states, self.grads, self.momentum = [copied(model.state_dict())], [], []
-        regularised = build_optimizer(model, *args)
-        optimizer = regularised.optimizer
+        penalized = build_optimizer(model, *args)
+        optimizer = penalized.optimizer
 
         def found(*_: Any) -> None:
             self.grads.append({name: p.grad is not None for name, p in model.named_parameters()})
@@ -187,7 +187,7 @@ class Spy:
 
         optimizer.register_step_pre_hook(found)
         optimizer.register_step_post_hook(lambda *_: self.states.append(copied(model.state_dict())))
-        return regularised
+        return penalized
 
 
 def copied(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -232,14 +232,14 @@ def test_the_penalty_acts_on_a_part_in_its_own_phases(
     shift, lr, alpha, beta = 0.03, 0.1, 2.0, 3.0
     found: dict[str, dict[str, Tensor]] = {}
 
-    def shifted(model: nn.Module, *args: Any) -> Regularised:
-        regularised = build_optimizer(model, *args)
+    def shifted(model: nn.Module, *args: Any) -> PenalizedOptimizer:
+        penalized = build_optimizer(model, *args)
         found["w0"] = copied(dict(model.named_parameters()))
         with torch.no_grad():
             for parameter in model.parameters():
                 parameter.add_(shift)
         found["before"] = copied(dict(model.named_parameters()))
-        return regularised
+        return penalized
 
     loss = SegFlowTask.loss
     common = (f"reg={reg}", f"reg.alpha={alpha}", f"reg.beta={beta}", f"optim.lr={lr}", "optim.momentum=0")

@@ -4,7 +4,7 @@ A run's way: `read_dataset` -> `run_splits` -> a cache and a transform -> `Examp
 """
 
 from l2sp_suite.datasets.cache import Cache, frame_cache, image_cache, map_cache
-from l2sp_suite.datasets.class_lists import keep_classes, list_digest, read_classes
+from l2sp_suite.datasets.class_lists import keep_classes
 from l2sp_suite.datasets.classification_transforms import eval_transform, train_transform
 from l2sp_suite.datasets.dataset import READERS, official_size, read, read_dataset, run_splits
 from l2sp_suite.datasets.images import IGNORED, Pair, load_image
@@ -51,7 +51,7 @@ __all__ = [
     "SegmentationSplit", "Split", "Transform", "Video", "VideoSplit", "check_counts", "collate_labels",
     "collate_maps", "collate_pairs", "combined", "derive_seed", "differences", "digest", "equal_sizes",
     "eval_batches", "eval_transform", "find_root", "frame_cache", "hold_out", "image_cache", "keep_classes",
-    "label_of", "list_digest", "load_image", "map_cache", "official_size", "palette", "permutation", "read",
-    "read_classes", "read_dataset", "resize_fields", "resize_flow", "resize_frames", "run_splits", "seeded",
+    "label_of", "load_image", "map_cache", "official_size", "palette", "permutation", "read",
+    "read_dataset", "resize_fields", "resize_flow", "resize_frames", "run_splits", "seeded",
     "spread", "steps_per_epoch", "stored_pairs", "superclass_of", "train_batches", "train_transform", "warp",
 ]  # fmt: skip

@@ -34,6 +34,7 @@ def train_transform(
     std: Sequence[float],
     *,
     antialias: bool = False,
+    interpolation: str = "bilinear",
 ) -> Transform:
     """Return the training transform (docs: protocol 3.2): uint8 (3, H, W) to float32 (3, size, size).
 
@@ -43,9 +44,10 @@ def train_transform(
     `saturation`: its factor lies in [1 - saturation, 1 + saturation] (protocol: 0.5); 0 leaves the step out.
     `mean`, `std`: per channel, of values in [0, 1], to which the image is clipped first; 0.5 gives [-1, 1].
     `antialias`: of the resize; off in the protocol's TensorFlow.
+    `interpolation`: bilinear (the protocol's) or bicubic.
     Raises UserError for a setting out of range.
     """
-    steps: list[Transform] = [DistortedCrop(size, scale, ratio, flip, antialias)]
+    steps: list[Transform] = [DistortedCrop(size, scale, ratio, flip, antialias, interpolation)]
     if brightness:
         steps.append(AddBrightness(brightness))
     if saturation:
@@ -55,14 +57,20 @@ def train_transform(
 
 
 def eval_transform(
-    size: int, crop_fraction: float, mean: Sequence[float], std: Sequence[float], *, antialias: bool = False
+    size: int,
+    crop_fraction: float,
+    mean: Sequence[float],
+    std: Sequence[float],
+    *,
+    antialias: bool = False,
+    interpolation: str = "bilinear",
 ) -> Transform:
     """Return the test transform (docs: protocol 3.2): uint8 (3, H, W) to float32 (3, size, size), not random.
 
     Central crop of `crop_fraction` (protocol: 0.875) of both sides, bilinear resize that does not keep the
     aspect, and normalisation by `mean` and `std` as in `train_transform`. Raises UserError likewise.
     """
-    composed: Transform = v2.Compose([CentralCrop(size, crop_fraction, antialias), Normalize(mean, std)])
+    composed: Transform = v2.Compose([CentralCrop(size, crop_fraction, antialias, interpolation), Normalize(mean, std)])
     return composed
 
 
@@ -81,6 +89,7 @@ class DistortedCrop(TensorTransform):
         ratio: tuple[float, float],
         flip: float = 0.0,
         antialias: bool = False,
+        interpolation: str = "bilinear",
     ) -> None:
         super().__init__()
         _check_size(size)
@@ -88,7 +97,8 @@ class DistortedCrop(TensorTransform):
         _check_range("ratio", ratio)
         if scale[1] > 1:
             raise UserError(f"scale must not exceed 1, found {scale}")
-        self.size, self.scale, self.ratio, self.flip, self.antialias = size, scale, ratio, flip, antialias
+        self.size, self.scale, self.ratio, self.flip = size, scale, ratio, flip
+        self.antialias, self.interpolation = antialias, interpolation
 
     def forward(self, image: Tensor) -> Tensor:
         """Crop and resize (C, H, W) to (C, size, size), same dtype."""
@@ -96,7 +106,7 @@ class DistortedCrop(TensorTransform):
         crop = image[..., top : top + height, left : left + width]
         if self.flip and torch.rand(()).item() < self.flip:
             crop = crop.flip(-1)  # before the resize, where it costs nothing: _resize copies anyway
-        return _resize(crop, self.size, self.antialias)
+        return _resize(crop, self.size, self.antialias, self.interpolation)
 
     def draw(self, image_height: int, image_width: int) -> tuple[int, int, int, int]:
         """Draw (top, left, height, width) of a crop that lies in the image, in pixels."""
@@ -114,18 +124,20 @@ class DistortedCrop(TensorTransform):
 class CentralCrop(TensorTransform):
     """The centre, `fraction` of both sides (rounded as TensorFlow's central_crop), resized to size x size."""
 
-    def __init__(self, size: int, fraction: float, antialias: bool = False) -> None:
+    def __init__(self, size: int, fraction: float, antialias: bool = False, interpolation: str = "bilinear") -> None:
         super().__init__()
         _check_size(size)
         if not 0 < fraction <= 1:
             raise UserError(f"the fraction of a central crop must lie in (0, 1], found {fraction}")
-        self.size, self.fraction, self.antialias = size, fraction, antialias
+        self.size, self.fraction = size, fraction
+        self.antialias, self.interpolation = antialias, interpolation
 
     def forward(self, image: Tensor) -> Tensor:
         """Crop and resize (C, H, W) to (C, size, size), same dtype."""
         height, width = image.shape[-2:]
         top, left = (int(side * (1 - self.fraction) / 2) for side in (height, width))
-        return _resize(image[..., top : height - top, left : width - left], self.size, self.antialias)
+        crop = image[..., top : height - top, left : width - left]
+        return _resize(crop, self.size, self.antialias, self.interpolation)
 
 
 class AddBrightness(TensorTransform):
@@ -163,10 +175,13 @@ class ScaleSaturation(TensorTransform):
         return torch.lerp(value, image, (value / spread).clamp_(0, factor))
 
 
-def _resize(image: Tensor, size: int, antialias: bool) -> Tensor:
+def _resize(image: Tensor, size: int, antialias: bool, interpolation: str) -> Tensor:
     # The copy pays: torch's bilinear kernel is a quarter slower on a strided view.
     batch = image[None].contiguous()
-    return interpolate(batch, size=(size, size), mode="bilinear", antialias=antialias)[0]
+    if interpolation == "bilinear":
+        return interpolate(batch, size=(size, size), mode="bilinear", antialias=antialias)[0]
+    resized = interpolate(batch.float(), size=(size, size), mode=interpolation, antialias=antialias)[0]
+    return resized.round_().clamp_(0, 255).to(image.dtype)  # a cubic kernel overshoots
 
 
 def _check_size(size: int) -> None:

@@ -10,8 +10,7 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
-from l2sp_suite.config.compose import CONFIGS
-from l2sp_suite.config.schema import DataConfig
+from l2sp_suite.config import CONFIGS, DataConfig
 from l2sp_suite.datasets import READERS, DatasetLayout, check_counts, differences
 from l2sp_suite.utils.errors import UserError
 

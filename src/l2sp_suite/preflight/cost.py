@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from l2sp_suite.config.schema import TrainConfig
-from l2sp_suite.tasks.base import Outline, Work
+from l2sp_suite.tasks.base import ModelSummary, Work
 from l2sp_suite.training.loop import total_steps
 
 __all__ = ["DEVICES", "EFFICIENCY", "LAUNCH", "Cost", "Device", "measure"]
@@ -78,7 +78,7 @@ class Cost:
         return (self.steps * step + test_items * self.test_flops / (device.single * efficiency)) / 3600
 
 
-def measure(cfg: TrainConfig, found: Outline) -> Cost:
+def measure(cfg: TrainConfig, found: ModelSummary) -> Cost:
     """Counts what a run costs at the official release's sizes; a few seconds, without data or weights.
 
     `found`: the run's outline (`l2sp_suite.tasks.registry.outline`).

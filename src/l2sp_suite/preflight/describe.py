@@ -10,9 +10,9 @@ import torch
 from torch import nn
 
 from l2sp_suite.config.schema import TrainConfig
-from l2sp_suite.tasks.base import Outline
+from l2sp_suite.tasks.base import ModelSummary
 from l2sp_suite.tasks.registry import outline
-from l2sp_suite.training.optimizer import Regularised, build_optimizer
+from l2sp_suite.training.optimizer import PenalizedOptimizer, build_optimizer
 from l2sp_suite.utils.machine import peak_memory
 
 __all__ = ["describe"]
@@ -32,20 +32,20 @@ def describe(cfg: TrainConfig, step: bool) -> dict[str, Any]:
     new = tuple(prefix for prefixes in found.new.values() for prefix in prefixes)
     # Which weights are shared is a matter of names and shapes; any values do.
     start = {name: torch.ones_like(p) for name, p in found.model.named_parameters() if not name.startswith(new)}
-    regularised = build_optimizer(found.model, start, cfg.reg, cfg.optim, found.lr_factors)
+    penalized = build_optimizer(found.model, start, cfg.reg, cfg.optim, found.lr_factors)
     return {
         "experiment": cfg.experiment,
         "scale": cfg.scale.name,
         "classes": (cfg.data.official or {}).get("classes"),
         "parameters": _parts(found, nn.Module),
         "weights": _parts(found, (nn.modules.conv._ConvNd, nn.Linear)),
-        "penalised": _penalised(regularised),
-        "groups": _groups(regularised, cfg.optim.lr),
-        **({"step": _measure(found, regularised)} if step else {}),
+        "penalised": _penalised(penalized),
+        "groups": _groups(penalized, cfg.optim.lr),
+        **({"step": _measure(found, penalized)} if step else {}),
     }
 
 
-def _parts(found: Outline, kinds: Any) -> dict[str, int]:
+def _parts(found: ModelSummary, kinds: Any) -> dict[str, int]:
     """Numbers of scalars in each part: of all parameters, or of the weights of some kinds of layers."""
     named = {**found.branches, **found.new}
     counts = dict.fromkeys([*(found.branches or ["backbone"]), *found.new], 0)
@@ -62,12 +62,12 @@ def _parameters(model: nn.Module, kinds: Any) -> list[tuple[str, nn.Parameter]]:
     return [(name, parameter) for name, parameter in model.named_parameters() if id(parameter) in weights]
 
 
-def _penalised(regularised: Regularised) -> dict[str, Any]:
-    split = regularised.describe()["partition"]
+def _penalised(penalized: PenalizedOptimizer) -> dict[str, Any]:
+    split = penalized.describe()["partition"]
     return {key: split[key] for key in ("shared", "new", "exempt", "new_names")}
 
 
-def _groups(regularised: Regularised, lr: float) -> list[dict[str, Any]]:
+def _groups(penalized: PenalizedOptimizer, lr: float) -> list[dict[str, Any]]:
     """The optimiser's groups: how many scalars, at which first learning rate, with which decay."""
     return [
         {
@@ -76,17 +76,17 @@ def _groups(regularised: Regularised, lr: float) -> list[dict[str, Any]]:
             "lr": lr * group["lr_factor"],
             "decay": group["weight_decay"],
         }
-        for group in regularised.optimizer.param_groups
+        for group in penalized.optimizer.param_groups
     ]
 
 
-def _measure(found: Outline, regularised: Regularised) -> dict[str, Any]:
+def _measure(found: ModelSummary, penalized: PenalizedOptimizer) -> dict[str, Any]:
     """Seconds of one training step and of one evaluation, each the first, and the peak of the process's memory."""
 
     def train() -> None:
         torch.autograd.backward(found.work[0].loss())
-        regularised.optimizer.step()
-        regularised.optimizer.zero_grad(set_to_none=True)
+        penalized.optimizer.step()
+        penalized.optimizer.zero_grad(set_to_none=True)
 
     found.model.train()
     trained = _timed(train)

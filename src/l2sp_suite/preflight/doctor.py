@@ -12,7 +12,7 @@ from l2sp_suite.config.compose import override
 from l2sp_suite.config.schema import DataConfig, TrainConfig
 from l2sp_suite.download import OFFICIAL, Archive, OfficialSet, State, Status, inspect, lacking, load
 from l2sp_suite.preflight.cost import EFFICIENCY, LAUNCH, Cost, Device, measure
-from l2sp_suite.pretrained.status import StartState, start_states
+from l2sp_suite.pretrained.status import WeightsStatus, weights_status
 from l2sp_suite.sweeps.plan import table3
 from l2sp_suite.tasks.registry import outline, sets_of
 
@@ -53,7 +53,7 @@ class Checked:
 
     cfg: TrainConfig
     sets: Mapping[str, SetState]
-    starts: Sequence[StartState]
+    starts: Sequence[WeightsStatus]
     cost: Cost
     free: int
 
@@ -113,7 +113,7 @@ def _check(cfg: TrainConfig, data: Path, known: dict[str, SetState]) -> Checked:
         if one.reader not in known:
             known[one.reader] = _look(one, data)
     read = {key: known[one.reader] for key, one in sets.items()}
-    starts = start_states(cfg, found.starts, data)
+    starts = weights_status(cfg, found.starts, data)
     there = next(folder for folder in (data, *data.absolute().parents) if folder.exists())
     return Checked(cfg, read, starts, measure(cfg, found), shutil.disk_usage(there).free)
 
@@ -201,7 +201,7 @@ def _disk(row: Checked) -> str:
     )
 
 
-def _of_start(start: StartState) -> Iterator[str]:
+def _of_start(start: WeightsStatus) -> Iterator[str]:
     yield f"{start.key}: {start.found}"
     if start.remedy:
         yield f"{_TO_DO}{start.remedy}"

@@ -30,7 +30,7 @@ from l2sp_suite.sweeps.plan import Planned, table3
 from l2sp_suite.tasks.registry import build_approach, outline, starts_of
 from l2sp_suite.training import checkpoint
 from l2sp_suite.training.loop import fit, total_steps
-from l2sp_suite.training.optimizer import Regularised, build_optimizer
+from l2sp_suite.training.optimizer import PenalizedOptimizer, build_optimizer
 from l2sp_suite.training.schedule import lr_factor
 from l2sp_suite.utils.errors import UserError
 from l2sp_suite.utils.files import write_atomically
@@ -180,17 +180,17 @@ def _rehearse(cfg: TrainConfig, published: TrainConfig, files: dict[str, Path], 
     for until in (1, 2):  # each time as a new process would
         approach = build_approach(cfg, Path(cfg.paths.data), files, torch.device("cpu"))
         approach.steps_per_epoch = per_epoch
-        regularised = build_optimizer(approach.model, approach.start, cfg.reg, cfg.optim, approach.lr_factors)
-        run.start(environment(**approach.notes, **regularised.describe()))
-        checkpoint.restore(run.checkpoint, approach.model, regularised)
-        if until == 2 and _digest(approach.model, regularised) != saved:
+        penalized = build_optimizer(approach.model, approach.start, cfg.reg, cfg.optim, approach.lr_factors)
+        run.start(environment(**approach.notes, **penalized.describe()))
+        checkpoint.restore(run.checkpoint, approach.model, penalized)
+        if until == 2 and _digest(approach.model, penalized) != saved:
             raise UserError(f"{run.path}: what was resumed is not what was saved")
-        fit(approach, regularised, cfg.optim, cfg.runtime, run, until)
-        saved = _digest(approach.model, regularised)
+        fit(approach, penalized, cfg.optim, cfg.runtime, run, until)
+        saved = _digest(approach.model, penalized)
     started = time.monotonic()
     approach.evaluate(cfg.evaluate.split, limit=1)
     seconds = time.monotonic() - started
-    return _found(published, cfg, regularised, run, per_epoch, seconds, began)
+    return _found(published, cfg, penalized, run, per_epoch, seconds, began)
 
 
 def _with_stand_ins(cfg: TrainConfig) -> tuple[TrainConfig, dict[str, Path]]:
@@ -212,9 +212,9 @@ def _disk_mb(folder: Path) -> int:
     return round(sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 2**20)
 
 
-def _digest(model: torch.nn.Module, regularised: Regularised) -> str:
+def _digest(model: torch.nn.Module, penalized: PenalizedOptimizer) -> str:
     """Of all that a checkpoint must bring back: weights, statistics and momentum."""
-    state = regularised.optimizer.state_dict()["state"]
+    state = penalized.optimizer.state_dict()["state"]
     moments = {f"{n}.{key}": value for n, own in state.items() for key, value in own.items() if torch.is_tensor(value)}
     return tensors_sha256({**model.state_dict(), **moments})
 
@@ -227,7 +227,7 @@ def _logged(path: Path) -> list[dict[str, Any]]:
 def _found(
     published: TrainConfig,
     cfg: TrainConfig,
-    regularised: Regularised,
+    penalized: PenalizedOptimizer,
     run: Run,
     per_epoch: int,
     evaluate_seconds: float,
@@ -240,7 +240,7 @@ def _found(
     rates = [published.optim.lr * lr_factor(published.optim.schedule, t, steps, per_epoch) for t in places]
     rates[0] = logged[0]["lr"]  # what the optimiser had
     wanted = [closed_form(published, t) for t in places]
-    split = regularised.describe()["partition"]
+    split = penalized.describe()["partition"]
     return Rehearsed(
         row=published.row.number,
         experiment=published.experiment,

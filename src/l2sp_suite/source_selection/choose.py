@@ -9,13 +9,13 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from l2sp_suite.config.class_lists import list_digest
 from l2sp_suite.config.schema import TrainConfig
 from l2sp_suite.datasets import (
     READERS,
     Classification,
     ClassificationSplit,
     label_of,
-    list_digest,
     permutation,
     read_dataset,
     superclass_of,

@@ -14,7 +14,7 @@ import torch
 from l2sp_suite.datasets import eval_transform
 from l2sp_suite.models import efficientnet_lite0 as lite0
 from l2sp_suite.models.classifier import build_network, head_prefixes, without_head
-from l2sp_suite.pretrained.load import SLIM_INCEPTION, apply_start, load_start
+from l2sp_suite.pretrained.load import SLIM_INCEPTION, load_pretrained, load_weights
 from l2sp_suite.source_selection.config import FeaturesConfig
 from l2sp_suite.source_selection.features import FeatureNet
 from l2sp_suite.utils.errors import UserError
@@ -44,8 +44,8 @@ def feature_net(features: FeaturesConfig, data: Path, device: str) -> FeatureNet
     model = build_network(features.network, 2, 1.0, 0.0, False, seen.input_size)
     heads = head_prefixes(model)
     file = data / features.file if features.file else None
-    start = load_start(features.source, model, file, features.sha256, heads, "features")
-    missing = [name for name in apply_start(model, start).missing if not name.startswith(heads)]
+    start = load_weights(features.source, model, file, features.sha256, heads, "features")
+    missing = [name for name in load_pretrained(model, start).missing if not name.startswith(heads)]
     if missing:
         raise UserError(f"{start.origin}: has nothing for {missing[0]}; features need the whole network's weights")
     used: dict[str, Any] = {
