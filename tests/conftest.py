@@ -1,12 +1,21 @@
 """Shared fixtures: a smallest world made once, and a composed run on it."""
 
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: tests run side by side, and small nets are faster so
+
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from l2sp_suite.config.compose import compose
 from l2sp_suite.config.schema import TrainConfig
 from miniworld import ensure_world
+
+settings.register_profile("fast", max_examples=10, deadline=None)
+settings.register_profile("ci", max_examples=100, deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))
 
 
 @pytest.fixture(scope="session")
