@@ -21,16 +21,15 @@ from torch import Tensor
 from l2sp_suite.datasets.layout import quoted, whole_number
 from l2sp_suite.utils.errors import UserError
 
-__all__ = ["LONGEST_SIDE", "encode_flo", "encode_pfm", "load_flow"]
+__all__ = ["LONGEST_SIDE", "load_flow"]
 
 LONGEST_SIDE = 4096
-"""The largest H or W (pixels) that is read or written: bounds the memory that a hostile file can ask for."""
+"""The largest H or W (pixels) that is read: bounds the memory that a hostile file can ask for."""
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 _FLO_MAGIC = struct.pack("<f", 202021.25)  # reads "PIEH"
 _FLO_LIMIT = 1e9  # pixels; Middlebury's sign for "unknown" is anything beyond
-_FLO_UNKNOWN = 1e10
 _PFM_HEADER = re.compile(rb"(\S+)\s+(\S+)\s+(\S+)\s+(\S+)\s")
 _PFM_HEADER_BYTES = 1024  # far more than a header takes
 
@@ -65,30 +64,6 @@ def load_flow(path: Path) -> Tensor:
         raise _error(path, f"{error.strerror or 'cannot be read'}; unpack it again") from None
 
 
-def encode_flo(field: Tensor) -> bytes:
-    """Return the content of a .flo file; vectors that are not valid are stored as 1e10.
-
-    Raises ValueError if `field` is no field, or if a valid vector is not within 1e9 pixels.
-    """
-    vectors, valid = _parts(field, -_FLO_LIMIT, _FLO_LIMIT)
-    height, width = valid.shape
-    stored = np.where(valid[..., None], vectors, _FLO_UNKNOWN).astype("<f4")
-    return _FLO_MAGIC + struct.pack("<ii", width, height) + stored.tobytes()
-
-
-def encode_pfm(field: Tensor) -> bytes:
-    """Return the content of a little-endian .pfm file of three channels; vectors that are not valid are NaN.
-
-    Raises ValueError if `field` is no field, or if a valid vector is not finite.
-    """
-    limit = float(np.finfo(np.float32).max)
-    vectors, valid = _parts(field, -limit, limit)
-    height, width = valid.shape
-    stored = np.zeros((height, width, 3), dtype="<f4")
-    stored[..., :2] = np.where(valid[..., None], vectors, math.nan)
-    return f"PF\n{width} {height}\n-1\n".encode() + stored[::-1].tobytes()
-
-
 def _error(path: Path, what: str) -> UserError:
     return UserError(" ".join(f"{path}: {what}".splitlines()))
 
@@ -100,25 +75,6 @@ def _field(vectors: Array, known: Array) -> Tensor:
     field[:2] = np.where(valid, np.moveaxis(vectors, -1, 0), 0)
     field[2] = valid
     return torch.from_numpy(field)
-
-
-def _parts(field: Tensor, low: float, high: float) -> tuple[Array, Array]:
-    """Return the vectors float32 (H, W, 2) and valid bool (H, W). Raises ValueError as the writers say."""
-    if field.dtype != torch.float32 or field.ndim != 3 or len(field) != 3 or not field.numel():
-        raise ValueError(f"expected a field float32 (3, H, W), found {field.dtype} {tuple(field.shape)}")
-    if max(field.shape) > LONGEST_SIDE:
-        raise ValueError(f"expected sides up to {LONGEST_SIDE}, found {tuple(field.shape)}")
-    array = field.detach().cpu().numpy()
-    valid = array[2] == 1
-    if not (valid | (array[2] == 0)).all():
-        raise ValueError("the third channel of a field must be 1 (valid) or 0")
-    vectors = np.moveaxis(array[:2], 0, -1)
-    if not ((vectors[valid] >= low) & (vectors[valid] <= high)).all():  # fails for NaN too
-        raise ValueError(f"a valid vector is not within {low:g} .. {high:g} pixels")
-    return vectors, valid
-
-
-# Middlebury and Scene Flow
 
 
 def _read_flo(file: BinaryIO, size: int) -> Tensor:

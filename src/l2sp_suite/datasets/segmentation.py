@@ -17,15 +17,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from l2sp_suite.datasets.class_names import PASCAL_CLASSES
 from l2sp_suite.datasets.images import IGNORED, load_indices
 from l2sp_suite.datasets.layout import DatasetLayout, quoted
 from l2sp_suite.datasets.records import Segmentation, SegmentationSplit, check_listed
 from l2sp_suite.utils.errors import UserError
 
-__all__ = ["CAMVID_CLASSES", "PASCAL_IDS", "SEGMENTATION_READERS", "Decoder"]
+__all__ = ["CAMVID_CLASSES", "PASCAL_CLASSES", "PASCAL_IDS", "SEGMENTATION_READERS", "Decoder"]
 
 _UNKNOWN = 254  # what a decoder makes of a value that must not occur
+
+PASCAL_CLASSES = (
+    "aeroplane", "bag", "bed", "bedclothes", "bench", "bicycle", "bird", "boat", "book", "bottle", "building", "bus",
+    "cabinet", "car", "cat", "ceiling", "chair", "cloth", "computer", "cow", "cup", "curtain", "dog", "door", "fence",
+    "floor", "flower", "food", "grass", "ground", "horse", "keyboard", "light", "motorbike", "mountain", "mouse",
+    "person", "plate", "platform", "pottedplant", "road", "rock", "sheep", "shelves", "sidewalk", "sign", "sky", "snow",
+    "sofa", "table", "track", "train", "tree", "truck", "tvmonitor", "wall", "water", "window", "wood",
+)  # fmt: skip
+"""The 59 classes of PASCAL-Context in the order of their numbers (protocol 1.6)."""
 
 # The numbers of the 59 classes in the release's own list of 459 (protocol 1.6).
 PASCAL_IDS = (
