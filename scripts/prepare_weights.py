@@ -12,10 +12,11 @@ import argparse
 import logging
 from pathlib import Path
 
+from l2sp_suite.tasks.registry import outline
+
 from l2sp_suite.pretrained.convert.nets import CONVERTERS, convert
 from l2sp_suite.pretrained.status import provide
 from l2sp_suite.sweeps.plan import table3
-from l2sp_suite.tasks.registry import outline
 from l2sp_suite.utils.errors import UserError
 from l2sp_suite.utils.exit_codes import one_line_errors
 

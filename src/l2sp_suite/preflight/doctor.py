@@ -10,9 +10,7 @@ from pathlib import Path
 
 from l2sp_suite.config.compose import override
 from l2sp_suite.config.schema import DataConfig, TrainConfig
-from l2sp_suite.download.registry import OFFICIAL, Archive, OfficialSet
-from l2sp_suite.download.sets import lacking
-from l2sp_suite.download.state import State, Status, inspect, load
+from l2sp_suite.download import OFFICIAL, Archive, OfficialSet, State, Status, inspect, lacking, load
 from l2sp_suite.preflight.cost import EFFICIENCY, LAUNCH, Cost, Device, measure
 from l2sp_suite.pretrained.status import WeightsStatus, weights_status
 from l2sp_suite.sweeps.plan import table3
@@ -40,7 +38,7 @@ class SetState:
 
     def ready(self, official: bool) -> bool:
         """Whether a run can be made on it that needs the official release, or (else) anything that can be read."""
-        return self.whole if official else bool(self.state.found)
+        return self.whole if official else bool(self.state.counts)
 
     def needed(self, official: bool) -> tuple[Archive, ...]:
         """The archives that must be fetched: what lacks; all, where what is there is not the release."""
@@ -84,7 +82,7 @@ class Checked:
     @property
     def tested(self) -> int:
         """Items of the test part that the run is for: the official release's, or those found; 0 where nobody knows."""
-        found = self.sets["data"].state.found if "data" in self.sets else {}
+        found = self.sets["data"].state.counts if "data" in self.sets else {}
         official = self.cfg.data.official or {}
         known = {**(self.cfg.data.at_least or {}), **official}
         return (known if self.cfg.scale.require_official else found).get("test", 0)
@@ -122,7 +120,7 @@ def _check(cfg: TrainConfig, data: Path, known: dict[str, SetState]) -> Checked:
 
 def _look(config: DataConfig, data: Path) -> SetState:
     source = _sources().get(config.reader)
-    return SetState(config, data, inspect(config, data, source.tree if source else ()), source)
+    return SetState(config, data, inspect(config, data, source.expected_files if source else ()), source)
 
 
 @cache

@@ -9,13 +9,18 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from l2sp_suite.config.class_lists import list_digest
 from l2sp_suite.config.schema import TrainConfig
-from l2sp_suite.datasets.class_lists import list_digest
-from l2sp_suite.datasets.classification import READERS, Classification, Split, read
-from l2sp_suite.datasets.dataset import read_release
-from l2sp_suite.datasets.seeding import permutation
-from l2sp_suite.datasets.superclasses import family_of, label_of
-from l2sp_suite.download.state import load
+from l2sp_suite.datasets import (
+    READERS,
+    Classification,
+    ClassificationSplit,
+    label_of,
+    permutation,
+    read_dataset,
+    superclass_of,
+)
+from l2sp_suite.download import load
 from l2sp_suite.report.sources import SHOWN, Nearest, Similarity
 from l2sp_suite.source_selection.config import ChoiceConfig
 from l2sp_suite.source_selection.domain import Domain
@@ -54,10 +59,10 @@ def choose(choice: ChoiceConfig, cfg: TrainConfig) -> Choice:
     """
     configs = {name: load(name) for name in (choice.candidates, *choice.targets)}
     for name, config in configs.items():
-        if config.reader not in READERS:
+        if config.reader not in READERS[Classification]:
             raise UserError(f"{name}: has no classes to choose from or for; take a data set of images with one label")
     root = data_root(cfg)
-    read_sets = {name: read_release(config, cfg.scale, root, read) for name, config in configs.items()}
+    read_sets = {name: read_dataset(config, cfg.scale, root, Classification) for name, config in configs.items()}
     sets = {name: _seen(name, data) for name, (data, _) in read_sets.items()}
     enough = _enough(choice, sets[choice.candidates])
     for target in choice.targets:
@@ -91,8 +96,8 @@ def _seen(name: str, data: Classification) -> Classification:
     if unseen:
         _log.warning("%s: no training image of %s: left out", name, ", ".join(data.classes[i] for i in unseen))
     dense = {label: index for index, label in enumerate(seen)}
-    train = Split(data.train.paths, tuple(dense[label] for label in data.train.labels))
-    return Classification(name, tuple(data.classes[label] for label in seen), train, Split((), ()))
+    train = ClassificationSplit(data.train.paths, tuple(dense[label] for label in data.train.labels))
+    return Classification(name, tuple(data.classes[label] for label in seen), train, ClassificationSplit((), ()))
 
 
 def _enough(choice: ChoiceConfig, candidates: Classification) -> int:
@@ -122,7 +127,7 @@ def _lists(choice: ChoiceConfig, candidates: Domain, targets: Mapping[str, Domai
 
 
 def _entry(one: Chosen) -> Nearest:
-    label, family = label_of(one.source), family_of(one.source)
+    label, family = label_of(one.source), superclass_of(one.source)
     return Nearest(one.target, one.rank, one.source, label, family, one.similarity, one.images)
 
 
@@ -141,7 +146,7 @@ def _similarities(
     parts = {("list", "whole"): list(range(len(candidates)))}
     parts |= {("list", name): sorted({place[one.source] for one in entries}) for name, entries in lists.items()}
     for index, name in enumerate(candidates.classes):
-        parts.setdefault(("family", family_of(name)), []).append(index)
+        parts.setdefault(("family", superclass_of(name)), []).append(index)
     for (kind, name), indices in parts.items():
         part = candidates.select(indices)
         for target in targets.values():

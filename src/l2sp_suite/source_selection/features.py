@@ -15,10 +15,14 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from l2sp_suite.datasets.images import ImageCache
-from l2sp_suite.datasets.loader import CachedImages, collate_labels, eval_batches
-from l2sp_suite.datasets.records import Classification
-from l2sp_suite.datasets.transforms import Transform
+from l2sp_suite.datasets import (
+    Classification,
+    LabelledImages,
+    Transform,
+    collate_labels,
+    eval_batches,
+    image_cache,
+)
 from l2sp_suite.source_selection.domain import Domain
 from l2sp_suite.utils.errors import UserError
 from l2sp_suite.utils.files import write_atomically
@@ -81,7 +85,7 @@ def class_means(
 @torch.inference_mode()
 def _accumulate(net: FeatureNet, data: Classification, sums: _Sums, file: Path, batch_size: int, workers: int) -> _Sums:
     rest = data.train.select(range(sums.seen, len(data.train)))
-    items = CachedImages(rest, net.transform, cache=ImageCache(limit_bytes=0))
+    items = LabelledImages(rest, net.transform, image_cache(limit_bytes=0))
     device = next(net.model.parameters()).device
     net.model.eval()
     batches = eval_batches(items, collate_labels, batch_size, workers)

@@ -11,7 +11,7 @@ from typing import Any
 import timm
 import torch
 
-from l2sp_suite.datasets.transforms import eval_transform
+from l2sp_suite.datasets import eval_transform
 from l2sp_suite.models import efficientnet_lite0 as lite0
 from l2sp_suite.models.classifier import build_network, head_prefixes, without_head
 from l2sp_suite.pretrained.load import SLIM_INCEPTION, load_pretrained, load_weights

@@ -6,7 +6,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from l2sp_suite.datasets.classification import load_image
+from l2sp_suite.datasets import load_image
 from l2sp_suite.report.records import format_records
 from l2sp_suite.report.sources import Nearest, Similarity
 from l2sp_suite.source_selection.choose import Choice

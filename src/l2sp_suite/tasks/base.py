@@ -13,8 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from l2sp_suite.config import TrainConfig
-from l2sp_suite.datasets.dataset import read_release
-from l2sp_suite.datasets.records import combined
+from l2sp_suite.datasets import DataSet, combined, read_dataset
 from l2sp_suite.pretrained import PretrainedPart, load_pretrained, read_part
 from l2sp_suite.utils.errors import UserError
 
@@ -89,6 +88,8 @@ class Task(ABC):
         UserError: a data set is missing or malformed.
     """
 
+    kind: type[DataSet[Any]]
+    """Of its data sets."""
     metric: str
     """The one of `evaluate`'s metrics that stands in the table."""
     train_metric: str
@@ -116,7 +117,7 @@ class Task(ABC):
         """
         keys = cls.data_keys(cfg)
         configs = {key: data for key, data in cfg.data_sets().items() if key in keys}
-        sets = {key: read_release(data, cfg.scale, data_root, cls.read) for key, data in configs.items()}
+        sets = {key: read_dataset(data, cfg.scale, data_root, cls.kind) for key, data in configs.items()}
         digests = [digest for _, digest in sets.values()]
         return {key: data for key, (data, _) in sets.items()}, combined(digests)
 
@@ -133,7 +134,9 @@ class Task(ABC):
         parts, configs = self.parts(model), self.cfg.pretrained()
         for key in [key for key in parts if key in configs]:
             weights = read_part(key, configs[key], parts[key], files.get(key))
-            report = str(load_pretrained(model, weights, configs[key].statistics)) if weights.tensors else "from scratch"
+            report = (
+                str(load_pretrained(model, weights, configs[key].statistics)) if weights.tensors else "from scratch"
+            )
             self.pretrained = {**self.pretrained, **weights.tensors}
             self._weights[key] = {"origin": weights.origin, "sha256": weights.sha256, "report": report}
         self.model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -147,11 +150,6 @@ class Task(ABC):
     def notes(self) -> dict[str, Any]:
         """What env.json should say: the digest of the data, sizes, origin of the weights."""
         return {"data": self.data_digest, **self.sizes(), "pretrained": self._weights}
-
-    @staticmethod
-    @abstractmethod
-    def read(name: str, root: Path, remedy: str = ...) -> Any:
-        """Reads one data set by the name of its reader: a function of l2sp_suite.datasets."""
 
     @classmethod
     def data_keys(cls, cfg: TrainConfig) -> tuple[str, ...]:
