@@ -31,7 +31,9 @@ def describe(cfg: TrainConfig, step: bool) -> dict[str, Any]:
     summary = task_class(cfg).summary(cfg)
     heads = tuple(prefix for prefixes in summary.heads.values() for prefix in prefixes)
     # Which weights are shared is a matter of names and shapes; any values do.
-    pretrained = {name: torch.ones_like(p) for name, p in summary.model.named_parameters() if not name.startswith(heads)}
+    pretrained = {
+        name: torch.ones_like(p) for name, p in summary.model.named_parameters() if not name.startswith(heads)
+    }
     penalized = build_optimizer(summary.model, pretrained, cfg.arm, cfg.optim, summary.lr_factors)
     partition = penalized.describe()["partition"]
     layers = {id(layer.weight) for layer in summary.model.modules() if isinstance(layer, _WITH_WEIGHTS)}

@@ -117,9 +117,7 @@ def dry_run_all(
         results.append(_load(file))
         minutes = (time.monotonic() - started) / number * (len(runs) - number) / 60
         before = f" (done before, on {results[-1].date})" if done_before else ""
-        say(
-            f"[{number}/{len(runs)}, {minutes:.0f} min to go] {name}: {results[-1].step_seconds:.1f} s a step{before}"
-        )
+        say(f"[{number}/{len(runs)}, {minutes:.0f} min to go] {name}: {results[-1].step_seconds:.1f} s a step{before}")
     return results, failed
 
 
@@ -238,13 +236,17 @@ def _dry_run(cfg: TrainConfig, published: TrainConfig, files: dict[str, Path], r
     task.evaluate(cfg.evaluate.split, limit=1)
     seconds = time.monotonic() - started
     counts = penalized.describe()["partition"]
-    return _result(cfg, published, run, per_epoch, counts, evaluate_seconds=seconds, run_seconds=time.monotonic() - began)
+    return _result(
+        cfg, published, run, per_epoch, counts, evaluate_seconds=seconds, run_seconds=time.monotonic() - began
+    )
 
 
 def _digest(model: torch.nn.Module, penalized: PenalizedOptimizer) -> str:
     """Of all that a checkpoint must bring back: weights, statistics and momentum."""
     state = penalized.optimizer.state_dict()["state"]
-    moments = {f"{n}.{key}": value for n, item in state.items() for key, value in item.items() if torch.is_tensor(value)}
+    moments = {
+        f"{n}.{key}": value for n, item in state.items() for key, value in item.items() if torch.is_tensor(value)
+    }
     return tensors_sha256({**model.state_dict(), **moments})
 
 
