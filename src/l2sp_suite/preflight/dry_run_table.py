@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Sequence
-from dataclasses import asdict, fields
+from dataclasses import astuple, fields
 from pathlib import Path
 
 from tabulate import tabulate
 
 from l2sp_suite.preflight.dry_run import DryRun
-from l2sp_suite.utils.files import write_atomically
+from l2sp_suite.utils.files import csv_text, write_atomically
 
 __all__ = ["read_records", "write_table"]
 
 _COLUMNS = (
     "row", "experiment", "arm", "parameters", "shared", "new", "exempt", "batch", "s a step", "s an item tested",
-    "s in all", "peak memory, GiB", "disk, GiB", "steps in all", "rate at first, middle, last step", "off the published",
+    "s in all", "peak memory, GiB", "disk, GiB", "steps in all", "rate at first, middle, last step", "relative error",
 )  # fmt: skip
 
 _CAPTION = """\
@@ -34,15 +33,12 @@ others are the schedule's. Shared weights are penalised with alpha, new ones wit
 
 def write_table(results: Path, records: Sequence[DryRun]) -> str:
     """Writes `paper/dry_run.{csv,md}` below the folder of results; returns the page's text."""
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(item.name for item in fields(DryRun))
-    for record in records:
-        writer.writerow(f"{value:.10g}" if isinstance(value, float) else value for value in asdict(record).values())
     lines = [_line(record) for record in records]
     table = tabulate(lines, _COLUMNS, tablefmt="github", disable_numparse=True, colalign=["right", "left", "left"])
     text = f"# {_heading(records)}\n\n{_CAPTION}\n{table}\n"
-    write_atomically(results / "paper" / "dry_run.csv", out.getvalue())
+    write_atomically(
+        results / "paper" / "dry_run.csv", csv_text([item.name for item in fields(DryRun)], map(astuple, records))
+    )
     write_atomically(results / "paper" / "dry_run.md", text)
     return text
 
