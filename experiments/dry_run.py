@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from l2sp_suite.config import parse_options
-from l2sp_suite.preflight import dry_run_all, write_table
+from l2sp_suite.preflight import dry_run_rows, write_table
 from l2sp_suite.utils.exit_codes import one_line_errors
 
 
@@ -31,7 +31,7 @@ class Options:
 def main(options: Options) -> int:
     """Makes the dry runs; the exit status is 1 where one failed, and then no table is written."""
     started = time.monotonic()
-    records, failed = dry_run_all(Path(options.artifacts), options.row, partial(print, flush=True))
+    records, failed = dry_run_rows(Path(options.artifacts), options.row, partial(print, flush=True))
     if failed:
         print(f"failed: {', '.join(failed)}")
     elif options.row:

@@ -32,7 +32,7 @@ from l2sp_suite.utils.files import write_atomically
 from l2sp_suite.utils.machine import cores, peak_memory
 from miniworld import ensure_world
 
-__all__ = ["DryRun", "dry_run", "dry_run_all"]
+__all__ = ["DryRun", "dry_run_row", "dry_run_rows"]
 
 _COMMON = ("scale.require_official=false", "runtime.device=cpu", "runtime.workers=0")
 """Few files stand for the release. The precision stays paper scale's, though few processors are fast in it."""
@@ -80,7 +80,7 @@ class DryRun:
     cores: int
 
 
-def dry_run_all(
+def dry_run_rows(
     artifacts: Path, only: Sequence[str], say: Callable[[str], object] = print
 ) -> tuple[list[DryRun], list[str]]:
     """Makes the dry runs of every arm of Table 3's rows, each in a process of its own; skips what this commit has done.
@@ -133,7 +133,8 @@ def _draw(artifacts: Path, worlds: Sequence[str]) -> Path:
     root = artifacts / "data"
     root.mkdir(parents=True, exist_ok=True)
     for world in worlds:
-        for folder in ensure_world(artifacts, *world.split("/")).iterdir():
+        recipe, _, part = world.partition("/")
+        for folder in ensure_world(artifacts, recipe, part).iterdir():
             link = root / folder.name
             if folder.is_dir():
                 link.unlink(missing_ok=True)  # it may lead to a world of earlier code
@@ -160,7 +161,7 @@ def _in_process(overrides: tuple[str, ...], published: tuple[str, ...], file: Pa
 def _work(overrides: tuple[str, ...], published: tuple[str, ...], file: Path, began: float) -> None:
     with one_line_errors():
         logging.disable(logging.WARNING)  # that the files are few and the weights random is known
-        result = dry_run(compose(overrides), compose(published), began)
+        result = dry_run_row(compose(overrides), compose(published), began)
         write_atomically(file, json.dumps({**asdict(result), "code": _code()}, indent=1) + "\n")
 
 
@@ -182,7 +183,7 @@ def _load(file: Path) -> DryRun:
     return DryRun(**{item.name: content[item.name] for item in fields(DryRun)})
 
 
-def dry_run(cfg: TrainConfig, published: TrainConfig, began: float) -> DryRun:
+def dry_run_row(cfg: TrainConfig, published: TrainConfig, began: float) -> DryRun:
     """Makes one dry run.
 
     Args:
@@ -198,7 +199,7 @@ def dry_run(cfg: TrainConfig, published: TrainConfig, began: float) -> DryRun:
     run = Run(resolve(cfg))
     shutil.rmtree(run.path, ignore_errors=True)
     try:
-        return _dry_run(cfg, published, files, run, began)
+        return _dry_run_row(cfg, published, files, run, began)
     finally:
         shutil.rmtree(run.path, ignore_errors=True)  # its checkpoint is of no use to anyone
 
@@ -218,7 +219,7 @@ def _with_stand_ins(cfg: TrainConfig) -> tuple[TrainConfig, dict[str, Path]]:
     return replace(cfg, weights=weights, task=replace(cfg.task, **configs)), files
 
 
-def _dry_run(cfg: TrainConfig, published: TrainConfig, files: dict[str, Path], run: Run, began: float) -> DryRun:
+def _dry_run_row(cfg: TrainConfig, published: TrainConfig, files: dict[str, Path], run: Run, began: float) -> DryRun:
     per_epoch = task_class(published).summary(published).steps_per_epoch
     task_of_release: type[Task] = type("Task", (task_class(cfg),), {"steps_per_epoch": per_epoch})
     saved = ""

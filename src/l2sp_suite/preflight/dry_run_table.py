@@ -19,6 +19,8 @@ _COLUMNS = (
     "s in all", "peak memory, GiB", "disk, GiB", "steps in all", "rate at first, middle, last step", "relative error",
 )  # fmt: skip
 
+_ALIGN = ("right", "left", "left", *["right"] * (len(_COLUMNS) - 3))
+
 _CAPTION = """\
 Every arm of every row of Table 3 at paper scale, each in a process of its own, with synthetic files in the official
 layout and resolution and with weights of the published shapes and random values. Each run made two steps of its
@@ -34,7 +36,7 @@ others are the schedule's. Shared weights are penalised with alpha, new ones wit
 def write_table(results: Path, records: Sequence[DryRun]) -> str:
     """Writes `paper/dry_run.{csv,md}` below the folder of results; returns the page's text."""
     lines = [_line(record) for record in records]
-    table = tabulate(lines, _COLUMNS, tablefmt="github", disable_numparse=True, colalign=["right", "left", "left"])
+    table = tabulate(lines, _COLUMNS, tablefmt="github", disable_numparse=True, colalign=_ALIGN)
     text = f"# {_heading(records)}\n\n{_CAPTION}\n{table}\n"
     write_atomically(
         results / "paper" / "dry_run.csv", csv_text([item.name for item in fields(DryRun)], map(astuple, records))

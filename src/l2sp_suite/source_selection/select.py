@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from l2sp_suite.config import DataConfig
+from l2sp_suite.config.class_lists import list_digest
 from l2sp_suite.datasets import (
     READERS,
     Classification,
     ClassificationSplit,
-    list_digest,
     permutation,
     read_dataset,
     superclass_of,
