@@ -45,27 +45,16 @@ DEVICES = {
 
 @dataclass(frozen=True)
 class Cost:
-    """What one run (one arm, one seed) costs; a multiplication and its addition are two operations.
+    """What one run (one arm, one seed) costs; a multiplication and its addition are two operations."""
 
-    Attributes:
-        parameters: scalars.
-        steps: optimiser steps of the run.
-        batch: items in a step.
-        bf16: whether training is in bfloat16.
-        train_flops: forward and backward of one item, averaged over the kinds of steps.
-        test_flops: of one test item by the full protocol.
-        item_bytes: activations kept for the backward pass of one item, in the kind of step that keeps most.
-        launches: operations started in a step.
-    """
-
-    parameters: int
-    steps: int
-    batch: int
-    bf16: bool
-    train_flops: float
-    test_flops: float
-    item_bytes: int
-    launches: float
+    parameters: int  # scalars
+    steps: int  # optimiser steps of the run
+    batch: int  # items in a step
+    bf16: bool  # whether training is in bfloat16
+    train_flops: float  # forward and backward of one item, averaged over the kinds of steps
+    test_flops: float  # of one test item by the full protocol
+    item_bytes: int  # activations kept for the backward pass of one item, in the kind of step that keeps most
+    launches: float  # operations started in a step
 
     @property
     def fixed_bytes(self) -> int:

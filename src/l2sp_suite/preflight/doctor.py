@@ -42,21 +42,13 @@ class DataCheck:
 
 @dataclass(frozen=True)
 class RowCheck:
-    """What an experiment needs and has here.
+    """What an experiment needs and has here."""
 
-    Attributes:
-        cfg: the experiment with the baseline arm.
-        data: its data sets by key; none where they are synthetic.
-        weights: its pre-trained weights.
-        cost: of one arm and seed.
-        free: bytes free on the disk of the data.
-    """
-
-    cfg: TrainConfig
-    data: Mapping[str, DataCheck]
-    weights: Sequence[WeightsStatus]
-    cost: Cost
-    free: int
+    cfg: TrainConfig  # the experiment with the baseline arm
+    data: Mapping[str, DataCheck]  # its data sets by key; none where they are synthetic
+    weights: Sequence[WeightsStatus]  # its pre-trained weights
+    cost: Cost  # of one arm and seed
+    free: int  # bytes free on the disk of the data
 
     @property
     def lacking(self) -> list[str]:

@@ -40,40 +40,26 @@ _COMMON = ("scale.require_official=false", "runtime.device=cpu", "runtime.worker
 
 @dataclass(frozen=True)
 class DryRun:
-    """What the dry run of one run measured; a line of `results/paper/dry_run.csv`.
+    """What the dry run of one run measured; a line of `results/paper/dry_run.csv`."""
 
-    Attributes:
-        row: of Table 3.
-        parameters: scalars, of which `shared`, `new` and `exempt` are the parts of the penalty.
-        batch: items in a step here.
-        steps: of the whole published training.
-        step_seconds: of the second step, with its data.
-        evaluate_seconds: of one test item.
-        run_seconds: of the whole process, from its start.
-        peak_memory_mb: of the process, in MiB.
-        disk_mb: the run's directory with its checkpoint, in MiB.
-        rate_first: learning rate of the optimiser at the first step; `rate_middle`, `rate_last`: the schedule's.
-        rate_error: largest relative difference of the three from the published ones.
-    """
-
-    row: int
+    row: int  # of Table 3
     experiment: str
     arm: str
-    parameters: int
+    parameters: int  # scalars, of which `shared`, `new` and `exempt` are the parts of the penalty
     shared: int
     new: int
     exempt: int
-    batch: int
-    steps: int
-    step_seconds: float
-    evaluate_seconds: float
-    run_seconds: float
-    peak_memory_mb: int
-    disk_mb: int
-    rate_first: float
+    batch: int  # items in a step here
+    steps: int  # of the whole published training
+    step_seconds: float  # of the second step, with its data
+    evaluate_seconds: float  # of one test item
+    run_seconds: float  # of the whole process, from its start
+    peak_memory_mb: int  # of the process, in MiB
+    disk_mb: int  # the run's directory with its checkpoint, in MiB
+    rate_first: float  # learning rate of the optimiser at the first step; `rate_middle`, `rate_last`: the schedule's
     rate_middle: float
     rate_last: float
-    rate_error: float
+    rate_error: float  # largest relative difference of the three from the published ones
     date: str
     commit: str
     torch: str

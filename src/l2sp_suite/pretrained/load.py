@@ -34,19 +34,12 @@ _SLIM_INCEPTION = "inception_v3.tf_in1k"  # timm's port of slim's file; its laye
 
 @dataclass(frozen=True)
 class PretrainedPart:
-    """A part of the network that starts from pre-trained weights.
+    """A part of the network that starts from pre-trained weights."""
 
-    Attributes:
-        module: the part, with the names of tensors that files of weights have.
-        prefix: beginning of its names in the whole network, e.g. `backbone.`.
-        drop: beginnings of names in the file that are no part of it, e.g. a classifier.
-        whole: whether every weight of the part must be in the file.
-    """
-
-    module: nn.Module
-    prefix: str = ""
-    drop: tuple[str, ...] = ()
-    whole: bool = True
+    module: nn.Module  # the part, with the names of tensors that files of weights have
+    prefix: str = ""  # beginning of its names in the whole network, e.g. `backbone.`
+    drop: tuple[str, ...] = ()  # beginnings of names in the file that are no part of it, e.g. a classifier
+    whole: bool = True  # whether every weight of the part must be in the file
 
 
 @dataclass(frozen=True)

@@ -16,19 +16,12 @@ __all__ = ["WeightsStatus", "provide", "weights_status"]
 
 @dataclass(frozen=True)
 class WeightsStatus:
-    """Pre-trained weights of a run before it starts.
+    """Pre-trained weights of a run before it starts."""
 
-    Attributes:
-        key: of `TrainConfig.pretrained`, e.g. `weights`.
-        ready: whether a run can start from them.
-        message: what there is, or what is wrong, in one line.
-        remedy: how to get them; empty where they are ready.
-    """
-
-    key: str
-    ready: bool
-    message: str
-    remedy: str = ""
+    key: str  # of `TrainConfig.pretrained`, e.g. `weights`
+    ready: bool  # whether a run can start from them
+    message: str  # what there is, or what is wrong, in one line
+    remedy: str = ""  # how to get them; empty where they are ready
 
 
 def weights_status(cfg: TrainConfig, parts: Mapping[str, PretrainedPart], data_root: Path) -> list[WeightsStatus]:

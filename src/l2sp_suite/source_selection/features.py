@@ -34,21 +34,13 @@ _KEEP_EVERY = 20.0  # seconds
 
 @dataclass(frozen=True)
 class FeatureNet:
-    """A network without its classifier.
+    """A network without its classifier."""
 
-    Attributes:
-        name: which network.
-        model: takes images (N, 3, S, S) to features (N, D).
-        transform: makes an image of (3, H, W) uint8.
-        identity: changes with whatever changes the features: weights, size, normalisation.
-        description: the same for people.
-    """
-
-    name: str
-    model: nn.Module
-    transform: Transform
-    identity: str
-    description: Mapping[str, Any] = field(default_factory=dict)
+    name: str  # which network
+    model: nn.Module  # takes images (N, 3, S, S) to features (N, D)
+    transform: Transform  # makes an image of (3, H, W) uint8
+    identity: str  # changes with whatever changes the features: weights, size, normalisation
+    description: Mapping[str, Any] = field(default_factory=dict)  # the same for people
 
 
 @dataclass

@@ -17,21 +17,13 @@ __all__ = ["Nearest", "check_k", "nearest", "nearest_to_each"]
 
 @dataclass(frozen=True)
 class Nearest:
-    """A source class and how near it alone is to a target.
+    """A source class and how near it alone is to a target."""
 
-    Attributes:
-        target: the target's name.
-        rank: among the source's classes, from 1.
-        source: the class's name.
-        similarity: in (0, 1].
-        images: of the class.
-    """
-
-    target: str
-    rank: int
-    source: str
-    similarity: float
-    images: int
+    target: str  # the target's name
+    rank: int  # among the source's classes, from 1
+    source: str  # the class's name
+    similarity: float  # in (0, 1]
+    images: int  # of the class
 
     @property
     def label(self) -> str:

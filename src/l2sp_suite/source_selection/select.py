@@ -39,41 +39,25 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Similarity:
-    """How near some source classes together are to a target (docs/protocols/dstl.md#similarity).
+    """How near some source classes together are to a target (docs/protocols/dstl.md#similarity)."""
 
-    Attributes:
-        kind: `list`, or `family`: a superclass of the candidates.
-        source: name of the list or superclass.
-        target: the target's name.
-        classes: how many there are.
-        images: of these classes.
-        emd: in units of the features.
-        similarity: in (0, 1].
-    """
-
-    kind: str
-    source: str
-    target: str
-    classes: int
-    images: int
-    emd: float
-    similarity: float
+    kind: str  # `list`, or `family`: a superclass of the candidates
+    source: str  # name of the list or superclass
+    target: str  # the target's name
+    classes: int  # how many there are
+    images: int  # of these classes
+    emd: float  # in units of the features
+    similarity: float  # in (0, 1]
 
 
 @dataclass(frozen=True)
 class Selection:
-    """What was selected.
+    """What was selected."""
 
-    Attributes:
-        lists: the selected classes and the baselines, by name of the list.
-        similarities: of lists and superclasses to the targets.
-        origin: what it was made of, for origin.json.
-        samples: for each target an image of its own and one of each of its nearest classes, with their labels.
-    """
-
-    lists: Mapping[str, Sequence[Nearest]]
-    similarities: Sequence[Similarity]
-    origin: Mapping[str, Any]
+    lists: Mapping[str, Sequence[Nearest]]  # the selected classes and the baselines, by name of the list
+    similarities: Sequence[Similarity]  # of lists and superclasses to the targets
+    origin: Mapping[str, Any]  # what it was made of, for origin.json
+    # for each target an image of its own and one of each of its nearest classes, with their labels
     samples: Mapping[str, Sequence[tuple[str, Path]]]
 
 

@@ -27,22 +27,15 @@ _TOLERANCE = 1e-3  # rounding leaves less than a tenth of this
 
 @dataclass(frozen=True)
 class Converter:
-    """How a published file is read and checked.
+    """How a published file is read and checked."""
 
-    Attributes:
-        about: what it reads, for people.
-        read: gives a file's tensors by our names.
-        network: the tensors that they are held against.
-        output_difference: relative difference of the outputs of our network and of an independent implementation with
-            these tensors; only Inception-V3 has one, as no library here has the other networks.
-        files: all that `read` reads of a source.
-    """
-
-    about: str
-    read: Callable[[Path], Tensors]
-    network: Callable[[], Mapping[str, Tensor]]
+    about: str  # what it reads, for people
+    read: Callable[[Path], Tensors]  # gives a file's tensors by our names
+    network: Callable[[], Mapping[str, Tensor]]  # the tensors that they are held against
+    # Relative difference of the outputs of our network and of an independent implementation with these tensors; only
+    # Inception-V3 has one, as no library here has the other networks.
     output_difference: Callable[[Tensors], float] | None = None
-    files: Callable[[Path], Sequence[Path]] = lambda source: (source,)
+    files: Callable[[Path], Sequence[Path]] = lambda source: (source,)  # all that `read` reads of a source
 
 
 def convert(name: str, source: Path, target: Path) -> str:

@@ -19,14 +19,10 @@ class Published:
     """A published file of weights.
 
     Nobody publishes a checksum of these files; they are checked tensor by tensor.
-
-    Attributes:
-        names: patterns of the file's name, with the converter of each; the first that fits counts.
-        origin: what it is and where it is linked, for people.
     """
 
-    names: dict[str, str]
-    origin: str
+    names: dict[str, str]  # patterns of the file's name, with the converter of each; the first that fits counts
+    origin: str  # what it is and where it is linked, for people
 
 
 PUBLISHED = {
