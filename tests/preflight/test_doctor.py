@@ -65,7 +65,7 @@ def test_scale_mini_needs_nothing(run_script, row: str) -> None:
     checked = check("mini", Path("nowhere"), row)
     assert checked.lacking == [] and not checked.data and not checked.to_fetch
     assert all("pre-trained here" in weights.message for weights in checked.weights)
-    status, out, err = run_script(SCRIPT, "scale=mini", f"row=[{row}]", "device=L4")
+    status, out, err = run_script(SCRIPT, "scale=mini", f"row={row}", "device=L4")
     assert status == 0 and not err and "1 of 1 rows can start" in out and "drawn here" in out and "NVIDIA L4" in out
 
 
