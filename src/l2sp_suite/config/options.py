@@ -25,7 +25,8 @@ _HELP = ("-h", "--help", "help=true")
 def parse_options(options: type[T], arguments: Sequence[str], about: str = "") -> T:
     """An instance of the dataclass `options` from `key=value` arguments; keys without a default must be given.
 
-    Where a key takes a list, one value may stand without brackets. `about` is printed for `--help`, with the keys and their defaults.
+    Where a key takes a list, one value may stand without brackets. `about` is printed for `--help`, with the keys and
+    their defaults.
 
     Raises:
         UserError: an unknown key (the message has the nearest right one), a wrong type, or a value that cannot be read.
