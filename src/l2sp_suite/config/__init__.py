@@ -8,6 +8,7 @@ from l2sp_suite.config.places import CONFIGS, PRINTED, ROOT, scale_names
 from l2sp_suite.config.schema import (
     Arm,
     DataConfig,
+    DryRunConfig,
     EvaluateConfig,
     OptimConfig,
     PathsConfig,
@@ -22,9 +23,9 @@ from l2sp_suite.config.schema import (
 from l2sp_suite.config.spec import RunSpec, fingerprint, identity, resolve, spec_of
 
 __all__ = [
-    "CONFIGS", "PRINTED", "ROOT", "Arm", "DataConfig", "EvaluateConfig", "OptimConfig", "PathsConfig", "RowConfig",
-    "RunSpec", "RuntimeConfig", "ScaleConfig", "ScheduleConfig", "TaskConfig", "TrainConfig", "WeightsConfig",
-    "compose", "explain", "fingerprint", "hydra_errors", "identity", "known_keys", "leaves", "override",
-    "parse_options", "read_overrides", "register", "resolve", "scale_names", "spec_of", "task_schemas", "typed",
-    "unknown_key",
+    "CONFIGS", "PRINTED", "ROOT", "Arm", "DataConfig", "DryRunConfig", "EvaluateConfig", "OptimConfig", "PathsConfig",
+    "RowConfig", "RunSpec", "RuntimeConfig", "ScaleConfig", "ScheduleConfig", "TaskConfig", "TrainConfig",
+    "WeightsConfig", "compose", "explain", "fingerprint", "hydra_errors", "identity", "known_keys", "leaves",
+    "override", "parse_options", "read_overrides", "register", "resolve", "scale_names", "spec_of", "task_schemas",
+    "typed", "unknown_key",
 ]  # fmt: skip

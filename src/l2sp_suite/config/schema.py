@@ -11,8 +11,8 @@ from omegaconf import MISSING
 from l2sp_suite.config.fields import Check, at_least, key, one_of, span
 
 __all__ = [
-    "Arm", "DataConfig", "EvaluateConfig", "OptimConfig", "PathsConfig", "RowConfig", "RuntimeConfig", "ScaleConfig",
-    "ScheduleConfig", "TaskConfig", "TrainConfig", "WeightsConfig",
+    "Arm", "DataConfig", "DryRunConfig", "EvaluateConfig", "OptimConfig", "PathsConfig", "RowConfig", "RuntimeConfig",
+    "ScaleConfig", "ScheduleConfig", "TaskConfig", "TrainConfig", "WeightsConfig",
 ]  # fmt: skip
 
 T = TypeVar("T")

@@ -20,7 +20,7 @@ from typing import Any
 
 import torch
 
-from l2sp_suite.config import TrainConfig, WeightsConfig, compose, fingerprint, override, resolve
+from l2sp_suite.config import DryRunConfig, TrainConfig, WeightsConfig, compose, fingerprint, override, resolve
 from l2sp_suite.pretrained import save_weights, tensors_sha256
 from l2sp_suite.runs import Run, environment
 from l2sp_suite.sweeps import load_plan, table3
@@ -107,9 +107,9 @@ def dry_run_rows(
     return results, failed
 
 
-def _settings(cfg: TrainConfig) -> Any:
+def _settings(cfg: TrainConfig) -> DryRunConfig:
     settings = cfg.task.dry_run
-    if settings is None:
+    if not isinstance(settings, DryRunConfig):
         raise UserError(f"{cfg.experiment}: task.dry_run is null; say in configs/task/{cfg.task.name}/paper.yaml how")
     return settings
 
