@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from omegaconf import MISSING
 
-from l2sp_suite.config.fields import Check, at_least, key, one_of, span
+from l2sp_suite.config.fields import Check, at_least, key, one_of, span, triple
 
 __all__ = [
     "Arm", "DataConfig", "DryRunConfig", "EvaluateConfig", "OptimConfig", "PathsConfig", "RowConfig", "RuntimeConfig",
@@ -170,7 +170,7 @@ class DryRunConfig:
 
     worlds: list[str] = key("recipes of synthetic data in official layout and size, as <recipe>/<part>")
     overrides: list[str] = key("how its runs differ from those of paper scale, as Hydra overrides")
-    rates: list[float] = key("the published learning rate at the first, the middle and the last step")
+    rates: list[float] = key("the published learning rate at the first, the middle and the last step", triple(0))
 
 
 @dataclass
