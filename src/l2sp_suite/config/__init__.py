@@ -10,6 +10,7 @@ from l2sp_suite.config.places import CONFIGS, PRINTED, ROOT, scale_names
 from l2sp_suite.config.schema import (
     Arm,
     DataConfig,
+    DryRunConfig,
     EvaluateConfig,
     OptimConfig,
     PathsConfig,
@@ -31,6 +32,7 @@ __all__ = [
     "Arm",
     "Check",
     "DataConfig",
+    "DryRunConfig",
     "EvaluateConfig",
     "OptimConfig",
     "PathsConfig",

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,12 +16,10 @@ from torch.nn import functional as F
 
 from l2sp_suite.models.flownets import FlowNetS
 from l2sp_suite.models.segflow import segmentation_branch
-from l2sp_suite.pretrained.convert.nets import CONVERTERS, convert
-from l2sp_suite.pretrained.load import load_pretrained, file_sha256, load_branch
+from l2sp_suite.pretrained import CONVERTERS, convert, file_sha256, load_pretrained, load_weights
 from l2sp_suite.utils.errors import UserError
 
 WIDTH = 1 / 32
-SCRIPT = Path(__file__).parents[2] / "scripts" / "prepare_weights.py"
 
 
 @pytest.fixture(autouse=True)
@@ -52,12 +49,12 @@ def resnet_layers(seed: int = 0) -> dict[str, list[np.ndarray]]:
     add("conv1", "_conv1", (64, 3, 7, 7))
     inputs = 64  # timm keeps the stem as it is
     for stage, (width, blocks) in enumerate(zip((2, 4, 8, 16), (3, 4, 23, 3), strict=True), 2):
-        for place in [f"{stage}{letter}" for letter in letters(stage, blocks)]:
-            if place.endswith("a"):
-                add(f"res{place}_branch1", f"{place}_branch1", (4 * width, inputs, 1, 1))
-            add(f"res{place}_branch2a", f"{place}_branch2a", (width, inputs, 1, 1))
-            add(f"res{place}_branch2b", f"{place}_branch2b", (width, width, 3, 3))
-            add(f"res{place}_branch2c", f"{place}_branch2c", (4 * width, width, 1, 1))
+        for unit in [f"{stage}{letter}" for letter in letters(stage, blocks)]:
+            if unit.endswith("a"):
+                add(f"res{unit}_branch1", f"{unit}_branch1", (4 * width, inputs, 1, 1))
+            add(f"res{unit}_branch2a", f"{unit}_branch2a", (width, inputs, 1, 1))
+            add(f"res{unit}_branch2b", f"{unit}_branch2b", (width, width, 3, 3))
+            add(f"res{unit}_branch2c", f"{unit}_branch2c", (4 * width, width, 1, 1))
             inputs = 4 * width
     return {name: [np.asarray(a, np.float32) for a in arrays] for name, arrays in layers.items()}
 
@@ -69,47 +66,42 @@ def letters(stage: int, blocks: int) -> list[str]:
 def caffe_forward(layers: dict[str, list[np.ndarray]], image: Tensor) -> list[Tensor]:
     """The outputs of stages 3 to 5 for an image in BGR."""
 
-    def unit(x: Tensor, conv: str, norm: str, stride: int = 1, pad: int = 0) -> Tensor:
+    def layer(x: Tensor, conv: str, norm: str, stride: int = 1, pad: int = 0) -> Tensor:
         x = F.conv2d(x, torch.tensor(layers[conv][0]).double(), stride=stride, padding=pad)
         mean, variance, count = (torch.tensor(a).double() for a in layers[f"bn{norm}"])
         gamma, beta = (torch.tensor(a).double()[:, None, None] for a in layers[f"scale{norm}"])
         x = (x - (mean / count)[:, None, None]) / torch.sqrt((variance / count)[:, None, None] + 1e-5)
         return gamma * x + beta
 
-    x = F.max_pool2d(F.relu(unit(image, "conv1", "_conv1", 2, 3)), 3, 2, ceil_mode=True)
-    found = []
+    x = F.max_pool2d(F.relu(layer(image, "conv1", "_conv1", 2, 3)), 3, 2, ceil_mode=True)
+    outputs = []
     for stage, blocks in zip((2, 3, 4, 5), (3, 4, 23, 3), strict=True):
         for letter in letters(stage, blocks):
-            place, stride = f"{stage}{letter}", 2 if stage > 2 and letter == "a" else 1
-            short = unit(x, f"res{place}_branch1", f"{place}_branch1", stride) if letter == "a" else x
-            x1 = F.relu(unit(x, f"res{place}_branch2a", f"{place}_branch2a", stride))
-            x2 = F.relu(unit(x1, f"res{place}_branch2b", f"{place}_branch2b", 1, 1))
-            x = F.relu(short + unit(x2, f"res{place}_branch2c", f"{place}_branch2c"))
-        found.append(x)
-    return found[1:]
+            unit, stride = f"{stage}{letter}", 2 if stage > 2 and letter == "a" else 1
+            short = layer(x, f"res{unit}_branch1", f"{unit}_branch1", stride) if letter == "a" else x
+            x1 = F.relu(layer(x, f"res{unit}_branch2a", f"{unit}_branch2a", stride))
+            x2 = F.relu(layer(x1, f"res{unit}_branch2b", f"{unit}_branch2b", 1, 1))
+            x = F.relu(short + layer(x2, f"res{unit}_branch2c", f"{unit}_branch2c"))
+        outputs.append(x)
+    return outputs[1:]
 
 
-@pytest.mark.slow
 def test_a_converted_resnet_sees_what_caffe_s_does(tmp_path: Path) -> None:
     layers = resnet_layers()
     source, target = tmp_path / "r.caffemodel", tmp_path / "r.safetensors"
     source.write_bytes(caffemodel(layers))
     assert convert("resnet101_caffe", source, target) == file_sha256(source)
     net = segmentation_branch("resnet101_caffe", WIDTH, True)
-    start = load_branch("file", net, "", target, None)
-    report = load_pretrained(net, start)
-    assert not report.missing and not report.mismatched and not report.unused
+    result = load_pretrained(net, load_weights("file", net, target, None, ()))
+    assert not result.missing and not result.mismatched and not result.unused
     torch.manual_seed(0)
     image = torch.rand(2, 3, 64, 96, dtype=torch.float64)  # what differs is then no matter of rounding
     with torch.no_grad():
         for ours, theirs in zip(net.double().eval()(image), caffe_forward(layers, image.flip(1)), strict=True):
             torch.testing.assert_close(ours, theirs, rtol=1e-3, atol=1e-3)
+    origin = {"converter": "resnet101_caffe", "source": "r.caffemodel", "sha256": file_sha256(source)}
     with safe_open(target, "pt") as file:
-        assert file.metadata() == {
-            "converter": "resnet101_caffe",
-            "source": "r.caffemodel",
-            "sha256": file_sha256(source),
-        }
+        assert file.metadata() == origin
 
 
 # FlowNetS
@@ -138,7 +130,7 @@ def random_flownet(seed: int = 0) -> FlowNetS:
 def loaded_flownet(target: Path) -> FlowNetS:
     net = FlowNetS(WIDTH)
     holder = nn.ModuleDict({"flow": net})
-    load_pretrained(holder, load_branch("file", holder, "", target, None))
+    load_pretrained(holder, load_weights("file", holder, target, None, ()))
     return net
 
 
@@ -151,7 +143,6 @@ def assert_reads_rgb_where_bgr_was(net: FlowNetS, target: Path) -> None:
         torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("prefix", ["", "flow_"])
 def test_a_converted_flownet_reads_rgb(tmp_path: Path, prefix: str) -> None:
     net = random_flownet()
@@ -162,17 +153,16 @@ def test_a_converted_flownet_reads_rgb(tmp_path: Path, prefix: str) -> None:
     assert_reads_rgb_where_bgr_was(net, target)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("biases", [True, False])
 def test_ports_to_pytorch_are_read(tmp_path: Path, biases: bool) -> None:
     net = random_flownet()
     state = {}
     for name, module in net.named_children():
-        own = f"{name}.0" if name.startswith(("conv", "deconv")) else name
-        own = f"upsampled_flow{name[-4]}_to_{name[-1]}" if name.startswith("upsample") else own
-        state[f"{own}.weight"] = module.weight.detach()
+        theirs = f"{name}.0" if name.startswith(("conv", "deconv")) else name
+        theirs = f"upsampled_flow{name[-4]}_to_{name[-1]}" if name.startswith("upsample") else theirs
+        state[f"{theirs}.weight"] = module.weight.detach()
         if biases or name.startswith("conv"):
-            state[f"{own}.bias"] = module.bias.detach()
+            state[f"{theirs}.bias"] = module.bias.detach()
         else:
             nn.init.zeros_(module.bias)  # type: ignore[arg-type]
     source, target = tmp_path / "f.pth.tar", tmp_path / "f.safetensors"
@@ -206,32 +196,49 @@ def refused(name: str, source: Path, target: Path) -> str:
     return str(caught.value)
 
 
-@pytest.mark.slow
-def test_wrong_files_leave_nothing(tmp_path: Path) -> None:
+def test_what_cannot_be_converted_leaves_nothing(tmp_path: Path) -> None:
     source, target = tmp_path / "n.caffemodel", tmp_path / "n.safetensors"
     assert "no such converter; use one of resnet101_caffe" in refused("vgg", source, target)
     assert "ends in .safetensors" in refused("resnet101_caffe", source, tmp_path / "n.pt")
     assert "No such file" in refused("resnet101_caffe", source, target)
     source.write_bytes(caffemodel(flow_arrays(random_flownet())))
     assert "layer bn_conv1 is not there; is it the right network?" in refused("resnet101_caffe", source, target)
+
+
+@pytest.mark.parametrize(
+    ("layer", "change", "message"),
+    [
+        ("bn3a_branch1", lambda a: a[:2], "layer bn3a_branch1 has 2 arrays, not 3"),
+        ("res5c_branch2c", lambda a: [a[0][:-1]], "layer4.2.conv3.weight has shape (63, 16, 1, 1)"),
+        ("res5c_branch2c", lambda a: [a[0] * np.nan], "layer4.2.conv3.weight holds NaN"),
+        ("res5c_branch2c", lambda a: [a[0] * 0], "layer4.2.conv3.weight is all zeros"),
+        ("bn3a_branch1", lambda a: [a[0], -a[1] - 1, a[2]], "holds negative variances"),
+        ("bn4b7_branch2a", lambda a: [*a[:2], np.zeros(1)], "statistics of no batch"),
+    ],
+)
+def test_damaged_layers_leave_nothing(tmp_path: Path, layer: str, change: Any, message: str) -> None:
     layers = resnet_layers()
-    for change, message in (
-        ({"bn3a_branch1": layers["bn3a_branch1"][:2]}, "layer bn3a_branch1 has 2 arrays, not 3"),
-        ({"res5c_branch2c": [layers["res5c_branch2c"][0][:-1]]}, "layer4.2.conv3.weight has shape (63, 16, 1, 1)"),
-        ({"res5c_branch2c": [layers["res5c_branch2c"][0] * np.nan]}, "layer4.2.conv3.weight holds NaN"),
-        ({"res5c_branch2c": [layers["res5c_branch2c"][0] * 0]}, "layer4.2.conv3.weight is all zeros"),
-        (
-            {"bn3a_branch1": [layers["bn3a_branch1"][0], -layers["bn3a_branch1"][1] - 1, layers["bn3a_branch1"][2]]},
-            "nega",
-        ),
-        ({"bn4b7_branch2a": [*layers["bn4b7_branch2a"][:2], np.zeros(1)]}, "statistics of no batch"),
-    ):
-        source.write_bytes(caffemodel({**layers, **change}))
-        assert message in refused("resnet101_caffe", source, target)
+    source = tmp_path / "n.caffemodel"
+    source.write_bytes(caffemodel({**layers, layer: change(layers[layer])}))
+    assert message in refused("resnet101_caffe", source, tmp_path / "n.safetensors")
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("convert=[resnet101_caffe,none,x.safetensors]", "No such file"),
+        ("convert=[resnet101_caffe,none]", "give [CONVERTER,SOURCE,TARGET]"),
+        ("scale=big", "Table 3 has no row at this scale"),
+    ],
+)
+def test_the_script_says_what_is_wrong_in_one_line(run_script: Any, option: str, message: str) -> None:
+    status, _, err = run_script("scripts/prepare_weights.py", option)
+    assert status == 2 and err.count("\n") == 1 and message in err
 
 
 @pytest.mark.slow
-def test_command_line(tmp_path: Path) -> None:
-    call = [sys.executable, SCRIPT, "--convert", "resnet101_caffe", tmp_path / "none", tmp_path / "x.safetensors"]
-    done = subprocess.run(list(map(str, call)), capture_output=True, text=True, check=False)
-    assert done.returncode == 2 and done.stderr.count("\n") == 1 and "No such file" in done.stderr
+def test_the_script_prints_each_line_once(run_script: Any, tmp_path: Path) -> None:
+    status, out, err = run_script("scripts/prepare_weights.py", "scale=mini", f"data={tmp_path}")
+    lines = out.splitlines()
+    assert status == 0 and not err and len(set(lines)) == len(lines) >= 3
+    assert all("pre-trained here, before the first run" in line for line in lines)

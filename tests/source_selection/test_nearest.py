@@ -7,34 +7,34 @@ import pytest
 from scipy.spatial.distance import cdist
 
 from l2sp_suite.source_selection.domain import Domain
-from l2sp_suite.source_selection.selection import chosen_classes, nearest
+from l2sp_suite.source_selection.nearest import nearest, nearest_to_each
 from l2sp_suite.utils.errors import UserError
 
 
-def on_a_line(name: str, places: list[float]) -> Domain:
-    names = tuple(f"{name}{k}" for k in range(len(places)))
-    return Domain(name, names, np.array(places)[:, None], np.arange(1, len(places) + 1))
+def on_a_line(name: str, points: list[float]) -> Domain:
+    names = tuple(f"{name}{k}" for k in range(len(points)))
+    return Domain(name, names, np.array(points)[:, None], np.arange(1, len(points) + 1))
 
 
 SOURCE = on_a_line("s", [0.0, 10.0, 4.0, -3.0, 5.0])
 
 
 def test_nearest_classes_in_order() -> None:
-    found = nearest(SOURCE, on_a_line("t", [4.0, 6.0]), 3, gamma=0.1)
+    entries = nearest(SOURCE, on_a_line("t", [4.0, 6.0]), 3, gamma=0.1)
     # Weights 1/3 and 2/3: the distances are 16/3, 14/3, 4/3, 25/3, 1.
-    assert [(one.source, one.rank, one.images) for one in found] == [("s4", 1, 5), ("s2", 2, 3), ("s1", 3, 2)]
-    np.testing.assert_allclose([one.similarity for one in found], np.exp(-0.1 * np.array([1, 4 / 3, 14 / 3])))
+    assert [(entry.source, entry.rank, entry.images) for entry in entries] == [("s4", 1, 5), ("s2", 2, 3), ("s1", 3, 2)]
+    np.testing.assert_allclose([entry.similarity for entry in entries], np.exp(-0.1 * np.array([1, 4 / 3, 14 / 3])))
 
 
 def test_equals_keep_the_sources_order() -> None:
     source = on_a_line("s", [1.0, -1.0, 1.0])
-    assert [one.source for one in nearest(source, on_a_line("t", [0.0]), 3, 0.01)] == ["s0", "s1", "s2"]
+    assert [entry.source for entry in nearest(source, on_a_line("t", [0.0]), 3, 0.01)] == ["s0", "s1", "s2"]
 
 
 def test_union_over_targets_with_sizes_of_their_own() -> None:
     targets = {"low": on_a_line("low", [-1.0]), "high": on_a_line("high", [9.0])}
-    found = chosen_classes(SOURCE, targets, {"low": 2, "high": 1}, 0.01)
-    assert [(one.target, one.source) for one in found] == [("low", "s0"), ("low", "s3"), ("high", "s1")]
+    entries = nearest_to_each(SOURCE, targets, {"low": 2, "high": 1}, 0.01)
+    assert [(entry.target, entry.source) for entry in entries] == [("low", "s0"), ("low", "s3"), ("high", "s1")]
 
 
 @pytest.mark.parametrize("k", [0, 6])
@@ -43,12 +43,7 @@ def test_more_classes_than_there_are_is_an_error(k: int) -> None:
         nearest(SOURCE, on_a_line("t", [0.0]), k, 0.01)
 
 
-def test_every_target_has_its_size() -> None:
-    with pytest.raises(UserError, match="b is in one of targets and k only"):
-        chosen_classes(SOURCE, {"a": SOURCE}, {"a": 1, "b": 2}, 0.01)
-
-
-def test_the_published_size_is_chosen_as_by_the_plain_formula() -> None:
+def test_the_published_size_is_selected_as_by_the_plain_formula() -> None:
     rng = np.random.default_rng(0)
     sizes = {"source": 6089, "target": 200}
     source, target = (
@@ -57,6 +52,6 @@ def test_the_published_size_is_chosen_as_by_the_plain_formula() -> None:
     )
     plain = cdist(source.features, target.features) @ (target.images / target.images.sum())
     first = np.argsort(plain, kind="stable")[:400]
-    chosen = nearest(source, target, 400, 0.01)
-    assert [one.source for one in chosen] == [source.classes[index] for index in first]
-    np.testing.assert_allclose([one.similarity for one in chosen], np.exp(-0.01 * plain[first]), rtol=1e-12)
+    entries = nearest(source, target, 400, 0.01)
+    assert [entry.source for entry in entries] == [source.classes[index] for index in first]
+    np.testing.assert_allclose([entry.similarity for entry in entries], np.exp(-0.01 * plain[first]), rtol=1e-12)

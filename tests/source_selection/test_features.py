@@ -11,12 +11,11 @@ import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from l2sp_suite.datasets.classification import Classification, read
-from l2sp_suite.datasets.images import load_image
+from l2sp_suite.datasets import Classification, load_image, read
 from l2sp_suite.source_selection import features
 from l2sp_suite.source_selection.features import FeatureNet, class_means
 from l2sp_suite.utils.errors import UserError
-from miniworld import ObjectRecipe, build_world
+from miniworld import build_world, named_recipe
 
 
 class Means(nn.Module):
@@ -41,8 +40,8 @@ def transform(image: Tensor) -> Tensor:
 
 @pytest.fixture(scope="module")
 def cub(tmp_path_factory: pytest.TempPathFactory) -> Classification:
-    root = build_world(tmp_path_factory.mktemp("w") / "w", ObjectRecipe.tiny(), workers=1)
-    return read("cub200", root / "CUB_200_2011")
+    root = build_world(tmp_path_factory.mktemp("w") / "w", named_recipe("tiny", "objects"), workers=1)
+    return read(Classification, "cub200", root / "CUB_200_2011")
 
 
 def net() -> tuple[FeatureNet, Means]:
@@ -51,12 +50,12 @@ def net() -> tuple[FeatureNet, Means]:
 
 
 def test_means_are_those_of_the_definition(cub: Classification, tmp_path: Path) -> None:
-    found = class_means(net()[0], cub, "digest", tmp_path, batch_size=5)
-    assert found.classes == cub.classes and found.images.tolist() == [4, 4, 4]
+    domain = class_means(net()[0], cub, "digest", tmp_path, batch_size=5)
+    assert domain.classes == cub.classes and domain.images.tolist() == [4, 4, 4]
     for label in range(3):
-        own = [path for path, other in zip(cub.train.paths, cub.train.labels, strict=True) if other == label]
-        expected = np.mean([load_image(path).float().mean((1, 2)).numpy() for path in own], axis=0)
-        np.testing.assert_allclose(found.features[label], expected, rtol=1e-6)
+        paths = [path for path, other in zip(cub.train.paths, cub.train.labels, strict=True) if other == label]
+        expected = np.mean([load_image(path).float().mean((1, 2)).numpy() for path in paths], axis=0)
+        np.testing.assert_allclose(domain.features[label], expected, rtol=1e-6)
 
 
 def test_an_interrupted_call_goes_on_to_the_same_bits(
