@@ -6,7 +6,7 @@ from davis_names import DAVIS_TRAIN, DAVIS_VAL
 from l2sp_suite.datasets.class_names import PASCAL_CLASSES
 from l2sp_suite.datasets.video_names import DRIVING_TEST, DRIVING_TRAIN, MONKAA_TEST, MONKAA_TRAIN
 
-from l2sp_suite.config.compose import compose
+from l2sp_suite.config.composition import compose
 from l2sp_suite.datasets.segmentation import PASCAL_IDS
 
 CONTEXT = """

@@ -23,7 +23,7 @@ from scipy.ndimage import maximum_filter
 from torchvision.utils import flow_to_image
 
 from l2sp_suite.config import limits
-from l2sp_suite.config.compose import CONFIGS, compose
+from l2sp_suite.config.composition import CONFIGS, compose
 from l2sp_suite.runs import run_of
 from l2sp_suite.utils.errors import UserError
 from miniworld import PARTS, ClipRecipe, build_world, check_world, contact_sheet, ensure_world, named_recipe

@@ -11,7 +11,7 @@ import tiny_releases
 import yaml
 from l2sp_suite.tasks.registry import sets_of
 
-from l2sp_suite.config.compose import CONFIGS, ROOT, compose
+from l2sp_suite.config.composition import CONFIGS, ROOT, compose
 from l2sp_suite.download.registry import OFFICIAL, Archive, named
 from l2sp_suite.download.sets import state_of
 from l2sp_suite.download.state import Status, inspect, load

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 
-from l2sp_suite.config.compose import compose
+from l2sp_suite.config.composition import compose
 from l2sp_suite.config.schema import ScheduleConfig
 from l2sp_suite.runs import run_of, source_of
 from l2sp_suite.tasks.classification.task import DSTL
@@ -27,7 +27,7 @@ from l2sp_suite.utils.errors import Diverged, UserError
 KILLED = """
 import os, signal, sys
 from l2sp_suite.tasks.classification.task import DSTL
-from l2sp_suite.config.compose import compose
+from l2sp_suite.config.composition import compose
 from l2sp_suite.training.trainer import train
 
 batches = DSTL.batches

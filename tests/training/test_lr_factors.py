@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from l2sp_suite.config.compose import compose
+from l2sp_suite.config.composition import compose
 from l2sp_suite.config.schema import TrainConfig
 from l2sp_suite.training.optimizer import build_optimizer
 
