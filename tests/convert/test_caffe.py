@@ -16,7 +16,7 @@ from l2sp_suite.utils.errors import UserError
 
 ARRAYS = arrays(np.float32, array_shapes(min_dims=1, max_dims=4, max_side=4), elements=st.floats(-9, 9, width=32))
 NETS = st.dictionaries(st.text("abz_/ü", min_size=1, max_size=6), st.lists(ARRAYS, min_size=1, max_size=3), min_size=1)
-SAFE = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+SAFE = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @given(NETS, st.booleans(), st.booleans())

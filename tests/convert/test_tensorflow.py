@@ -28,7 +28,7 @@ NETS = st.dictionaries(
     min_size=1,
     max_size=20,
 )
-SAFE = settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+SAFE = settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @given(NETS, st.integers(1, 9))

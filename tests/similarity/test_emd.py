@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from scipy.optimize import linprog
@@ -35,7 +35,6 @@ def by_linear_programme(a: Domain, b: Domain) -> float:
     return float(found.fun)
 
 
-@settings(max_examples=60, deadline=None)
 @given(seeds, sizes, sizes)
 def test_equal_to_scipys_linear_programme(seed: int, rows: int, columns: int) -> None:
     rng = np.random.default_rng(seed)
@@ -43,7 +42,6 @@ def test_equal_to_scipys_linear_programme(seed: int, rows: int, columns: int) ->
     assert emd(a, b) == pytest.approx(by_linear_programme(a, b), abs=1e-9, rel=1e-9)
 
 
-@settings(max_examples=60, deadline=None)
 @given(seeds, sizes, sizes)
 def test_symmetric_and_blind_to_the_order_of_classes(seed: int, rows: int, columns: int) -> None:
     rng = np.random.default_rng(seed)
@@ -54,7 +52,6 @@ def test_symmetric_and_blind_to_the_order_of_classes(seed: int, rows: int, colum
     assert emd(a, a) == emd(a, shuffled) == 0
 
 
-@settings(max_examples=60, deadline=None)
 @given(seeds, sizes, sizes)
 def test_a_single_class_has_a_closed_form(seed: int, rows: int, columns: int) -> None:
     rng = np.random.default_rng(seed)
@@ -63,7 +60,6 @@ def test_a_single_class_has_a_closed_form(seed: int, rows: int, columns: int) ->
     np.testing.assert_allclose(single_class_distances(source, target), alone, rtol=1e-9, atol=1e-9)
 
 
-@settings(max_examples=60, deadline=None)
 @given(seeds, st.floats(1e-9, 1e3), st.floats(0, 1e6))
 def test_distances_are_exact_near_and_far(seed: int, spread: float, offset: float) -> None:
     rng = np.random.default_rng(seed)
