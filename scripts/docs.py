@@ -5,8 +5,7 @@ python scripts/docs.py
 
 from __future__ import annotations
 
-from l2sp_suite.config import ROOT
-from l2sp_suite.config.reference import reference
+from l2sp_suite.config import ROOT, configuration_page
 from l2sp_suite.utils.exit_codes import one_line_errors
 from l2sp_suite.utils.files import write_atomically
 
@@ -14,7 +13,7 @@ from l2sp_suite.utils.files import write_atomically
 def main() -> None:
     """Writes them."""
     path = ROOT / "docs" / "configuration.md"
-    write_atomically(path, reference())
+    write_atomically(path, configuration_page())
     print(path)
 
 

@@ -14,7 +14,7 @@ from l2sp_suite.config.keys import task_schemas
 from l2sp_suite.config.places import CONFIGS
 from l2sp_suite.config.schema import DataConfig, TrainConfig, WeightsConfig
 
-__all__ = ["reference"]
+__all__ = ["configuration_page"]
 
 _SCALES = ("mini", "small", "paper")
 _HEADER = ("key", " / ".join(_SCALES), "type", "may be", "meaning")
@@ -29,7 +29,7 @@ column has one value for all scales, or three. A change of a key makes a run ano
 `row`, `paper` and those marked *label*. `DataConfig` has the keys of `data`, `WeightsConfig` those of `weights`."""
 
 
-def reference() -> str:
+def configuration_page() -> str:
     """The page. Values are those of the first experiment of each task for which the paper has a number.
 
     Raises:
