@@ -25,6 +25,6 @@ from l2sp_suite.config.spec import RunSpec, fingerprint, identity, resolve, spec
 __all__ = [
     "CONFIGS", "PRINTED", "ROOT", "Arm", "DataConfig", "EvaluateConfig", "OptimConfig", "PathsConfig", "RowConfig",
     "RunSpec", "RuntimeConfig", "ScaleConfig", "ScheduleConfig", "TaskConfig", "TrainConfig", "WeightsConfig",
-    "compose", "configuration_page", "explain", "fingerprint", "hydra_errors", "identity", "known_keys", "leaves", "override",
-    "parse_options", "register", "resolve", "scale_names", "spec_of", "task_schemas", "typed", "unknown_key",
+    "compose", "configuration_page", "explain", "fingerprint", "hydra_errors", "identity", "known_keys", "leaves",
+    "override", "parse_options", "register", "resolve", "scale_names", "spec_of", "task_schemas", "typed", "unknown_key",
 ]  # fmt: skip
