@@ -26,5 +26,6 @@ __all__ = [
     "CONFIGS", "PRINTED", "ROOT", "Arm", "DataConfig", "EvaluateConfig", "OptimConfig", "PathsConfig", "RowConfig",
     "RunSpec", "RuntimeConfig", "ScaleConfig", "ScheduleConfig", "TaskConfig", "TrainConfig", "WeightsConfig",
     "compose", "configuration_page", "explain", "fingerprint", "hydra_errors", "identity", "known_keys", "leaves",
-    "override", "parse_options", "register", "resolve", "scale_names", "spec_of", "task_schemas", "typed", "unknown_key",
+    "override", "parse_options", "register", "resolve", "scale_names", "spec_of", "task_schemas", "typed",
+    "unknown_key",
 ]  # fmt: skip
