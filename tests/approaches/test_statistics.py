@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 import torch
+from l2sp_suite.tasks.registry import build_approach
 from torch import Tensor, nn
 
 from l2sp_suite.models.batch_norm import freeze_statistics
-from l2sp_suite.pretrained.load import PretrainedWeights, load_pretrained, save_weights
-from l2sp_suite.tasks.registry import build_approach
+from l2sp_suite.pretrained import PretrainedWeights, load_pretrained, save_weights
 from l2sp_suite.training.optimizer import build_optimizer
 from l2sp_suite.utils.errors import UserError
 from miniworld import ensure_world
@@ -86,5 +86,7 @@ def test_a_frozen_norm_needs_statistics() -> None:
         load_pretrained(net, PretrainedWeights(start, "", "test"), "fresh")
     assert "\n" not in str(caught.value)
     others = {name: tensor for name, tensor in start.items() if name[0] != "a"}
-    load_pretrained(net, PretrainedWeights(others, "", "test"), "fresh")  # a start of another part says nothing of that one
+    load_pretrained(
+        net, PretrainedWeights(others, "", "test"), "fresh"
+    )  # a start of another part says nothing of that one
     check(net.state_dict(), others, "fresh")

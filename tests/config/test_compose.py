@@ -23,6 +23,7 @@ from l2sp_suite.config import (
     identity,
     known_keys,
     override,
+    spec_of,
     task_schemas,
 )
 from l2sp_suite.config.fields import span
@@ -60,7 +61,7 @@ def test_arms_differ_only_in_the_penalty(experiment: str, scale: str) -> None:
 
 
 def test_a_data_set_without_a_counterpart_says_where_it_is_used() -> None:
-    with pytest.raises(UserError, match="no counterpart"):
+    with pytest.raises(UserError, match="no synthetic counterpart"):
         spec_of(["experiment=encnet_camvid"])
 
 

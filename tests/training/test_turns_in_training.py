@@ -21,7 +21,7 @@ from l2sp_suite.datasets.layout import find_root
 from l2sp_suite.datasets.video import Video, read
 from l2sp_suite.datasets.video_transforms import resize_frames
 from l2sp_suite.models.flownets import FlowNetS
-from l2sp_suite.pretrained.load import save_weights
+from l2sp_suite.pretrained import save_weights
 from l2sp_suite.runs import Run, run_of, source_of
 from l2sp_suite.sweeps.plan import sources_of
 from l2sp_suite.tasks.video.config import PARTS
