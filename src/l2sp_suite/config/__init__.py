@@ -7,6 +7,7 @@ from l2sp_suite.config.keys import known_keys, leaves, task_schemas
 from l2sp_suite.config.messages import explain, unknown_key
 from l2sp_suite.config.options import parse_options, read_overrides
 from l2sp_suite.config.places import CONFIGS, PRINTED, ROOT, scale_names
+from l2sp_suite.config.reference import configuration_page
 from l2sp_suite.config.schema import (
     Arm,
     DataConfig,
@@ -47,6 +48,7 @@ __all__ = [
     "at_least",
     "check",
     "compose",
+    "configuration_page",
     "each",
     "explain",
     "fingerprint",
