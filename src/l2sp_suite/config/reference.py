@@ -64,10 +64,11 @@ def _first_comment(text: str) -> str:
 def _lines(schema: type, values: Sequence[TrainConfig], prefix: str) -> Iterator[tuple[str, ...]]:
     for item in fields(cast(Any, schema)):
         name, about = f"{prefix}{item.name}", item.metadata
-        if about:
+        if "meaning" in about:
             given = [_value(cfg, name) for cfg in values]
             shown = given[0] if len(set(given)) == 1 else " / ".join(given)
-            words, label = about["check"].words if about["check"] else "", " (*label*)" if about["label"] else ""
+            words = about["check"].words if about.get("check") else ""
+            label = " (*label*)" if about.get("label") else ""
             yield f"`{name}`", shown if len(shown) < 80 else "", f"`{item.type}`", words, about["meaning"] + label
         hint, dot = get_type_hints(schema)[item.name], "[]." if str(item.type).startswith("list") else "."
         for kind in filter(is_dataclass, (hint, *get_args(hint))):
