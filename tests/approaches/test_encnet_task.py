@@ -13,7 +13,7 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch.nn import functional as F
 
-from l2sp_suite.config.compose import compose
+from l2sp_suite.config.composition import compose
 from l2sp_suite.config.schema import TrainConfig
 from l2sp_suite.datasets.loader import steps_per_epoch
 from l2sp_suite.datasets.segmentation import IGNORED

@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from l2sp_suite.config.compose import compose
+from l2sp_suite.config.composition import compose
 from l2sp_suite.datasets.images import MomentCache
 from l2sp_suite.datasets.video import Pairs
 from l2sp_suite.models.segflow import Output

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from l2sp_suite.config.compose import CONFIGS, ROOT, compose, fingerprint, identity
+from l2sp_suite.config.composition import CONFIGS, ROOT, compose, fingerprint, identity
 from l2sp_suite.config.schema import TrainConfig
 from l2sp_suite.preflight.describe import describe
 from l2sp_suite.tasks.classification.config import DSTLConfig

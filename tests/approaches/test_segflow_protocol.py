@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import cast
 
 import pytest
-
-from l2sp_suite.config.compose import compose
 from l2sp_suite.tasks.registry import starts_of
+
+from l2sp_suite.config.composition import compose
 from l2sp_suite.tasks.video.config import SegFlowConfig
 from l2sp_suite.utils.errors import UserError
 

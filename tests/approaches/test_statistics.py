@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 import torch
+from l2sp_suite.tasks.registry import build_approach
 from torch import Tensor, nn
 
 from l2sp_suite.models.batch_norm import freeze_statistics
 from l2sp_suite.pretrained import PretrainedWeights, load_pretrained, save_weights
-from l2sp_suite.tasks.registry import build_approach
 from l2sp_suite.training.optimizer import build_optimizer
 from l2sp_suite.utils.errors import UserError
 from miniworld import ensure_world

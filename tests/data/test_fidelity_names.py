@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from davis_names import DAVIS_TRAIN, DAVIS_VAL
-
-from l2sp_suite.config.compose import compose
 from l2sp_suite.datasets.class_names import PASCAL_CLASSES
-from l2sp_suite.datasets.segmentation import PASCAL_IDS
 from l2sp_suite.datasets.video_names import DRIVING_TEST, DRIVING_TRAIN, MONKAA_TEST, MONKAA_TRAIN
+
+from l2sp_suite.config.composition import compose
+from l2sp_suite.datasets.segmentation import PASCAL_IDS
 
 CONTEXT = """
     2 aeroplane  9 bag  18 bed  19 bedclothes  22 bench  23 bicycle  25 bird  31 boat  33 book  34 bottle  44 building

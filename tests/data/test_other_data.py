@@ -9,7 +9,7 @@ import tiny_sets
 from hypothesis import given
 from hypothesis import strategies as st
 
-from l2sp_suite.config.compose import ROOT, override
+from l2sp_suite.config.composition import ROOT, override
 from l2sp_suite.datasets.classification import READERS, digest, read
 from l2sp_suite.datasets.records import Classification, Split
 from l2sp_suite.sweeps.plan import expand, load_plan

@@ -19,7 +19,7 @@ import tiny_videos
 import yaml
 from web import HASTY, Page, Web
 
-from l2sp_suite.config.compose import CONFIGS
+from l2sp_suite.config.composition import CONFIGS
 from l2sp_suite.download import command, registry, state
 from l2sp_suite.download.registry import OFFICIAL, Archive, OfficialSet
 from l2sp_suite.download.sets import Wishes

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from l2sp_suite.config.compose import compose
+from l2sp_suite.config.composition import compose
 from l2sp_suite.config.schema import TrainConfig
 from l2sp_suite.training.optimizer import build_optimizer
 from l2sp_suite.utils.errors import UserError

@@ -7,7 +7,7 @@ from typing import cast
 
 import pytest
 
-from l2sp_suite.config.compose import CONFIGS, compose
+from l2sp_suite.config.composition import CONFIGS, compose
 from l2sp_suite.config.schema import TrainConfig
 from l2sp_suite.datasets.loader import steps_per_epoch
 from l2sp_suite.tasks.video.config import SegFlowConfig

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from l2sp_suite.config.compose import compose
+from l2sp_suite.config.composition import compose
 from l2sp_suite.config.schema import TrainConfig
 from l2sp_suite.training.optimizer import build_optimizer
 
@@ -33,7 +33,6 @@ def test_without_factors_the_groups_are_the_penalty_s() -> None:
 
 
 @given(st.floats(0.1, 100))
-@settings(deadline=None, max_examples=20)
 def test_every_parameter_is_once_in_a_group_of_its_rate(factor: float) -> None:
     model, run = net(), cfg()
     groups = build_optimizer(model, start(model), run.reg, run.optim, {"2.": factor}).optimizer.param_groups

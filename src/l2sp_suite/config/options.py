@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import MISSING as REQUIRED
 from dataclasses import fields
@@ -68,5 +69,6 @@ def _help(options: type, about: str) -> str:
     lines = []
     for item in fields(options):
         default = item.default_factory() if item.default_factory is not REQUIRED else item.default
-        lines.append(f"  {item.name}={default}  {item.metadata.get('meaning', '')}".rstrip())
+        shown = default if isinstance(default, str) else json.dumps(default)
+        lines.append(f"  {item.name}={shown}  {item.metadata.get('meaning', '')}".rstrip())
     return "\n".join([about.strip(), "", "options, as key=value, with their defaults:", *lines])

@@ -18,7 +18,7 @@ def freeze_statistics(model: nn.Module) -> None:
 
 
 def set_bn_momentum(model: nn.Module, momentum: float) -> None:
-    """Set the share in (0, 1] that each batch has in the running statistics: 1 minus the decay of protocol 3.1."""
+    """Set the share in (0, 1] that each batch has in the running statistics: 1 minus slim's decay."""
     for _, module in _batch_norms(model):
         module.momentum = momentum
 

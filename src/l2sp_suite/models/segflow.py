@@ -1,4 +1,7 @@
-"""SegFlow: a segmentation and a flow branch that exchange feature maps, a head for each task (protocol 2.3, 2.5)."""
+"""SegFlow: a segmentation and a flow branch that exchange feature maps, a head for each task.
+
+Source: docs/protocols/segflow.md#segmentation-branch and docs/protocols/segflow.md#exchange-and-heads.
+"""
 
 from __future__ import annotations
 

@@ -77,7 +77,9 @@ def _check_name(name: str, more_names: tuple[str, ...]) -> None:
 
 
 def _as_original(model: nn.Module, name: str) -> nn.Module:
-    """A ResNet as it was first published, in Caffe; weights have the same names and shapes as timm's (protocol 2.3).
+    """A ResNet as it was first published, in Caffe; weights have the same names and shapes as timm's.
+
+    Source: docs/protocols/segflow.md#segmentation-branch.
 
     The first pooling has no padding and takes in the last rows and columns that it only half covers.
     """

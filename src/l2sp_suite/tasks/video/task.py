@@ -97,7 +97,7 @@ class Task(base.Task):
 
     @staticmethod
     def parts(model: SegFlow) -> dict[str, PretrainedPart]:
-        """The branches that there are (docs/protocols/segflow.md#shared-and-new-weights)."""
+        """The branches that there are (docs/protocols/segflow.md#penalised-weights)."""
         parts = {}
         if model.segmentation is not None:
             parts["weights"] = PretrainedPart(model.segmentation, "segmentation.", CLASSIFIERS)
