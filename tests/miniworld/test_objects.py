@@ -72,8 +72,8 @@ def test_a_sample_depends_on_its_ids_and_the_seed_but_not_on_the_sizes_of_its_se
     assert not any(np.array_equal(draw_sample(recipe, other).image, image) for recipe, other in others)
 
 
-def _nearest_mean(spread: float, nuisance: float, classes: int = 8) -> float:
-    """Accuracy of the nearest class mean of coarse colours on classes of dishes, 8 images to train and 8 to test."""
+def _nearest_mean(spread: float, nuisance: float, classes: int = 6) -> float:
+    """Accuracy of the nearest class mean of coarse colours on classes of dishes, 6 images to train and 6 to test."""
     family = FAMILIES["dish"]
     kinds = class_traits(5, "probe", len(family.names), classes, spread, 0.0)
 
@@ -83,15 +83,15 @@ def _nearest_mean(spread: float, nuisance: float, classes: int = 8) -> float:
         grid = image.reshape(4, 12, 4, 12, 3) / 255
         return np.concatenate([grid.mean(axis=(1, 3)).ravel(), grid.std(axis=(1, 3)).ravel()])
 
-    train = np.stack([[features(k, i) for i in range(8)] for k in range(classes)]).mean(axis=1)
-    test = np.stack([[features(k, 100 + i) for i in range(8)] for k in range(classes)])
+    train = np.stack([[features(k, i) for i in range(6)] for k in range(classes)]).mean(axis=1)
+    test = np.stack([[features(k, 100 + i) for i in range(6)] for k in range(classes)])
     guess = np.linalg.norm(test[:, :, None] - train[None, None], axis=-1).argmin(axis=-1)
     return float((guess == np.arange(classes)[:, None]).mean())
 
 
 def test_closer_classes_and_more_clutter_are_harder() -> None:
     far, close, plain = _nearest_mean(1.0, 0.5), _nearest_mean(0.1, 0.5), _nearest_mean(1.0, 0.05)
-    assert plain > far > close and far > 0.25, "chance is 0.125"
+    assert plain > far > close and far > 0.3, "chance is 0.17"
 
 
 @pytest.mark.parametrize("make", [getattr(class_names, name) for name in class_names.__all__])
@@ -159,33 +159,12 @@ def test_boxes_of_all_layouts_are_those_of_the_objects(root: Path, small) -> Non
     row = scipy.io.loadmat(base / "devkit" / "cars_train_annos.mat", squeeze_me=True)["annotations"][5]
     left, top, right, bottom = draw_sample(recipe, plan[f"stanford_cars/cars_train/{row['fname']}"]).box
     assert [int(row[f"bbox_{k}"]) for k in ("x1", "y1", "x2", "y2")] == [left + 1, top + 1, right, bottom]
+    copy = base / "cars_test_annos_withlabels.mat"
+    assert copy.read_bytes() == (base / "devkit" / copy.name).read_bytes(), "people keep it in either place"
     base = root / "fgvc-aircraft-2013b"
     name, text = _table(base / "data" / "images_box.txt")[5]
     left, top, right, bottom = draw_sample(recipe, plan[f"{base.name}/data/images/{name}.jpg"]).box
     assert list(map(int, text.split())) == [left + 1, top + 1, right, bottom]
-
-
-def test_flowers(root: Path) -> None:
-    base = root / "flowers-102"
-    labels = scipy.io.loadmat(base / "imagelabels.mat", squeeze_me=True)["labels"]
-    sets = scipy.io.loadmat(base / "setid.mat", squeeze_me=True)
-    parts = [sets[key].tolist() for key in ("trnid", "valid", "tstid")]
-    assert [len(p) for p in parts] == [12, 6, 12]
-    assert sorted(k for part in parts for k in part) == list(range(1, 31))
-    assert np.bincount(labels[np.array(parts[0]) - 1]).tolist() == [0, 4, 4, 4]
-    assert all((base / "jpg" / f"image_{k:05d}.jpg").is_file() for k in range(1, 31))
-
-
-def test_stanford_cars(root: Path) -> None:
-    base = root / "stanford_cars"
-    names = scipy.io.loadmat(base / "devkit" / "cars_meta.mat", squeeze_me=True)["class_names"].tolist()
-    assert len(names) == len(set(names)) == 3
-    for split, file in (("train", "cars_train_annos.mat"), ("test", "cars_test_annos_withlabels.mat")):
-        rows = scipy.io.loadmat(base / "devkit" / file, squeeze_me=True)["annotations"]
-        assert sorted(int(r["class"]) for r in rows) == [1] * 4 + [2] * 4 + [3] * 4
-        assert {str(r["fname"]) for r in rows} == {p.name for p in (base / f"cars_{split}").iterdir()}
-    copy = base / "cars_test_annos_withlabels.mat"
-    assert copy.read_bytes() == (base / "devkit" / "cars_test_annos_withlabels.mat").read_bytes()
 
 
 def test_aircraft(root: Path) -> None:
