@@ -4,18 +4,39 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: tests run side by side, and small nets are faster so
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
-from l2sp_suite.config.compose import compose
-from l2sp_suite.config.schema import TrainConfig
+from l2sp_suite.config import ROOT, TrainConfig, compose
 from miniworld import ensure_world
 
 settings.register_profile("fast", max_examples=10, deadline=None)
 settings.register_profile("ci", max_examples=100, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))
+
+
+REAL_DATA = Path(os.environ.get("L2SP_DATA", ROOT.parent / "shared" / "data"))
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Callable[..., Path]:
+    """Returns the folder of a set of real data, or of all; skips the test where it is not on this machine."""
+
+    def folder(name: str = ".") -> Path:
+        if not (REAL_DATA / name).is_dir():
+            pytest.skip(f"no real data at {REAL_DATA / name}; L2SP_DATA names the folder of all sets")
+        return REAL_DATA / name
+
+    return folder
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "real_data" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.data)
 
 
 @pytest.fixture(scope="session")
