@@ -231,9 +231,7 @@ def test_damaged_truth(roots: dict[str, Path], layout: str, cut: float, foreign:
 
 
 @given(position=st.integers(0, 10**6), byte=st.integers(0, 255), mode=st.sampled_from(["L", "P"]))
-def test_flipped_byte_in_a_png(
-    tmp_path_factory: pytest.TempPathFactory, position: int, byte: int, mode: str
-) -> None:
+def test_flipped_byte_in_a_png(tmp_path_factory: pytest.TempPathFactory, position: int, byte: int, mode: str) -> None:
     buffer = io.BytesIO()
     Image.fromarray(tiny_maps.values(0, 0, 12)).convert(mode).save(buffer, "PNG")
     content = bytearray(buffer.getvalue())

@@ -127,9 +127,17 @@ def test_digest_knows_labels_clips_parts_and_which_file_is_which(tmp_path: Path)
 
 def test_counts_are_compared_with_the_official_ones(tmp_path: Path) -> None:
     for layout, official, expected in (
-        ("cub200", {"classes": 3, "train": 5994, "test": 3}, "cub200 is not the official release: 6 train (official 5,994)"),
+        (
+            "cub200",
+            {"classes": 3, "train": 5994, "test": 3},
+            "cub200 is not the official release: 6 train (official 5,994)",
+        ),
         ("camvid", {"classes": 11, "train": 367}, "camvid is not the official release: 4 train (official 367)"),
-        ("davis2016", {"train_sequences": 30}, "davis2016 is not the official release: 2 train_sequences (official 30)"),
+        (
+            "davis2016",
+            {"train_sequences": 30},
+            "davis2016 is not the official release: 2 train_sequences (official 30)",
+        ),
     ):
         data = load(layout, write(layout, tmp_path / layout))
         assert check_counts(data, official) == expected
@@ -565,7 +573,9 @@ def test_real_davis(real_data: Callable[[str], Path]) -> None:
     assert check_counts(data, {"train": 2079, "test": 1376, "train_sequences": 30, "test_sequences": 20}) is None
     assert (data.train.clips, data.test.clips) == (DAVIS_TRAIN, DAVIS_VAL)
     for split in data.parts.values():
-        assert [clip for (a, b, _), clip in zip(split.files, split.sequences, strict=True) if a == b] == list(split.clips)
+        assert [clip for (a, b, _), clip in zip(split.files, split.sequences, strict=True) if a == b] == list(
+            split.clips
+        )
         for index in range(0, len(split), 25):
             assert load_image(split.first[index]).shape[1:] == data.decode(split.truth[index]).shape == (160, 284)
 

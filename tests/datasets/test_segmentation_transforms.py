@@ -10,15 +10,12 @@ import numpy as np
 import pytest
 import scipy.stats
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageFilter
-from torch import Tensor
 
-from l2sp_suite.datasets.images import Pair, resize_map
-from l2sp_suite.datasets.segmentation import IGNORED
-from l2sp_suite.datasets.segmentation_transforms import ScaledCrop
-from l2sp_suite.datasets.transforms import seeded
+from l2sp_suite.datasets import IGNORED, Pair, ScaledCrop, seeded
+from l2sp_suite.datasets.images import resize_map
 from l2sp_suite.utils.errors import UserError
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -54,7 +51,6 @@ def draws(*values: float) -> object:
 # Alignment
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**40), st.sampled_from(["short", "long"]))
 def test_image_and_map_stay_aligned(seed: int, edge: Edge) -> None:
     transform = plain(48, 64, scale=(0.5, 2.0), edge=edge, flip=0.5)
@@ -72,7 +68,6 @@ def test_image_and_map_stay_aligned(seed: int, edge: Edge) -> None:
         assert torch.equal(channel[far].round() - 1, labels[far].float())
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**40), st.integers(5, 60), st.integers(5, 60), st.sampled_from(["short", "long"]))
 def test_same_as_the_steps_one_by_one(seed: int, height: int, width: int, edge: Edge) -> None:
     transform = ScaledCrop(24, 30, MEAN, STD, edge=edge)
@@ -123,21 +118,11 @@ def test_maps_are_resized_as_by_pil(height: int, width: int, new_height: int, ne
 # Single steps
 
 
-def test_types_and_shapes() -> None:
-    image, labels = ScaledCrop(32, 36, MEAN, STD)(pair(30, 40))
-    assert image.shape == (3, 32, 32) and image.dtype == torch.float32
-    assert labels.shape == (32, 32) and labels.dtype == torch.uint8
-
-
-def test_whole_image_unscaled() -> None:
+def test_whole_image_unscaled_and_flipped() -> None:
     image, labels = pair(20, 20)
     found, found_map = plain(20, 20)((image, labels))
     torch.testing.assert_close(found, image.float())
-    assert torch.equal(found_map, labels)
-
-
-def test_flip() -> None:
-    image, labels = pair(20, 20)
+    assert found.dtype == torch.float32 and torch.equal(found_map, labels) and found_map.dtype == torch.uint8
     found, found_map = plain(20, 20, flip=1)((image, labels))
     torch.testing.assert_close(found, image.flip(-1).float())
     assert torch.equal(found_map, labels.flip(-1))
@@ -160,7 +145,7 @@ def test_padding_is_right_and_below(height: int, width: int) -> None:
 
 def test_every_crop_is_reached_equally() -> None:
     image, labels = torch.zeros(3, 6, 8, dtype=torch.uint8), torch.arange(48, dtype=torch.uint8).view(6, 8)
-    corners = [int(seeded(plain(4, 6), (image, labels), k)[1][0, 0]) for k in range(1500)]
+    corners = [int(seeded(plain(4, 6), (image, labels), k)[1][0, 0]) for k in range(600)]
     allowed = [8 * y + x for y in range(3) for x in range(5)]
     assert set(corners) == set(allowed)
     assert scipy.stats.chisquare([corners.count(c) for c in allowed]).pvalue > 1e-4
@@ -171,7 +156,7 @@ def test_both_presets_reach_their_whole_range(edge: Edge, blur: float) -> None:
     transform = ScaledCrop(8, 10, MEAN, STD, edge=edge, blur=blur)
     item, sizes = pair(12, 18), []
     with mock.patch.object(ScaledCrop, "resized", lambda _, h, w, target: (sizes.append(target), (8, 12))[1]):
-        for k in range(2000):
+        for k in range(600):
             seeded(transform, item, k)
     assert set(sizes) == set(range(5, 21))  # 0.5 and 2 times the base, both ends included
     assert scipy.stats.chisquare([sizes.count(n) for n in range(5, 21)]).pvalue > 1e-4
@@ -201,18 +186,14 @@ def test_blur_on_and_off() -> None:
     sharp = item[0].float()
     for chance, drawn, radius in ((1, 0.999, 0.8), (0.5, 0.49, 0.3), (0.5, 0.51, 0.8), (0, 0.0, 0.8)):
         with draws(0.9, 0, 0, 0, drawn, radius):
-            found = plain(20, 20, blur=chance)(item)[0]
+            found, labels = plain(20, 20, blur=chance)(item)
+        assert torch.equal(labels, item[1])
         picture = Image.fromarray(item[0].permute(1, 2, 0).numpy())
         blurred = torch.from_numpy(np.array(picture.filter(ImageFilter.GaussianBlur(radius)))).permute(2, 0, 1)
         torch.testing.assert_close(found, blurred.float() if drawn < chance else sharp)
     half = plain(20, 20, blur=0.5)
     hit = [not torch.allclose(seeded(half, item, k)[0], sharp, atol=0.01) for k in range(400)]
     assert 130 < sum(hit) <= 220  # a tiny radius changes nothing
-
-
-def test_blur_leaves_the_map_alone() -> None:
-    item = pair(20, 20)
-    assert torch.equal(plain(20, 20, blur=1)(item)[1], item[1])
 
 
 # Randomness
@@ -223,24 +204,18 @@ def tensors_equal(a: Pair, b: Pair) -> bool:
 
 
 @given(st.integers(0, 2**40))
-@settings(max_examples=20, deadline=None)
 def test_pure_function_of_the_seed(seed: int) -> None:
     transform, item = ScaledCrop(16, 20, MEAN, STD), pair(20, 26)
+    before = (item[0].clone(), item[1].clone())
     first = seeded(transform, item, seed)
     torch.rand(3)
     state = torch.get_rng_state()
-    assert tensors_equal(seeded(transform, item, seed), first)
-    assert torch.equal(torch.get_rng_state(), state)
-    assert not tensors_equal(seeded(transform, item, seed + 1), first)
-
-
-def test_input_is_left_alone_and_settings_survive_pickling() -> None:
-    item = pair(20, 26)
-    before = (item[0].clone(), item[1].clone())
-    transform = ScaledCrop(16, 20, MEAN, STD)
     again = pickle.loads(pickle.dumps(transform))  # as loader workers that are spawned need
-    assert tensors_equal(seeded(again, item, 5), seeded(transform, item, 5))
-    assert tensors_equal(item, before)
+    assert tensors_equal(seeded(again, item, seed), first)
+    assert torch.equal(torch.get_rng_state(), state) and tensors_equal(item, before)
+    assert not tensors_equal(seeded(transform, item, seed + 1), first)
+    last = item[0].permute(1, 2, 0).contiguous().permute(2, 0, 1)  # the order of the memory does not matter
+    assert tensors_equal(seeded(transform, (last, item[1]), seed), first)
 
 
 # Faults
@@ -262,10 +237,3 @@ def test_input_is_left_alone_and_settings_survive_pickling() -> None:
 def test_settings_out_of_range(change: dict[str, object], expected: str) -> None:
     with pytest.raises(UserError, match=expected):
         ScaledCrop(**{"crop": 8, "base": 10, "mean": MEAN, "std": STD, **change})  # type: ignore[arg-type]
-
-
-def test_image_whose_memory_is_channels_first_or_last_is_the_same() -> None:
-    image, labels = pair(20, 26)
-    last: Tensor = image.permute(1, 2, 0).contiguous().permute(2, 0, 1)
-    transform = ScaledCrop(16, 20, MEAN, STD)
-    assert tensors_equal(seeded(transform, (image, labels), 3), seeded(transform, (last, labels), 3))

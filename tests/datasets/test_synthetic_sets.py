@@ -1,4 +1,4 @@
-"""Every set of the miniature world is read back by the ordinary readers."""
+"""Every classification set of the synthetic data is read back by the ordinary readers."""
 
 from __future__ import annotations
 
@@ -7,30 +7,22 @@ from pathlib import Path
 
 import pytest
 
-from l2sp_suite.datasets.classification import load_image, read
-from miniworld import Recipe, build_world
-from miniworld.layouts import FOLDERS
+from l2sp_suite.datasets import Classification, load_image, read
+from miniworld import ObjectRecipe, ensure_world, named_recipe
+from miniworld.objects.layouts import FOLDERS
+
+RECIPE = named_recipe("tiny", "objects")
+assert isinstance(RECIPE, ObjectRecipe)
 
 
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build_world(tmp_path_factory.mktemp("world") / "world", Recipe.tiny())
-
-
-@pytest.mark.parametrize("name", sorted(Recipe.tiny().targets))
-def test_target(world: Path, name: str) -> None:
-    wanted = Recipe.tiny().targets[name]
-    found = read(name, world / FOLDERS[name])
-    assert len(found.classes) == wanted.classes
-    assert set(Counter(found.train.labels).values()) == {wanted.train + wanted.val}
-    assert set(Counter(found.test.labels).values()) == {wanted.test}
-    side = Recipe.tiny().image_size
-    assert load_image(found.test.paths[0]).shape == (3, side, side)
-
-
-def test_source(world: Path) -> None:
-    wanted = Recipe.tiny().source
-    found = read("image_folder", world / FOLDERS["source"])
-    assert len(found.classes) == wanted.classes
-    assert len(found.train) == wanted.classes * wanted.train
-    assert len(found.test) == wanted.classes * wanted.val
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [*sorted(RECIPE.targets), "source"])
+def test_synthetic_set_is_read(name: str, artifacts: Path) -> None:
+    root = ensure_world(artifacts, "tiny", "objects")
+    data = read(Classification, "image_folder" if name == "source" else name, root / FOLDERS[name])
+    sizes = RECIPE.source if name == "source" else RECIPE.targets[name]
+    trained, tested = (sizes.train, sizes.val) if name == "source" else (sizes.train + sizes.val, sizes.test)
+    assert len(data.classes) == sizes.classes
+    assert set(Counter(data.train.labels).values()) == {trained}
+    assert set(Counter(data.test.labels).values()) == {tested}
+    assert load_image(data.test.paths[0]).shape == (3, RECIPE.image_size, RECIPE.image_size)

@@ -169,8 +169,9 @@ def _only(pairs: Sequence[Pair]) -> Pair:
 
 
 def spread(count: int, number: int) -> set[int]:
-    """Return `number` (or all) of the numbers 0 .. count - 1, evenly spread."""
-    return {int((k + 0.5) * count / number) for k in range(min(number, count))}
+    """Return `number` of the numbers 0 .. count - 1, evenly spread; all of them if they are fewer."""
+    number = min(number, count)
+    return {int((k + 0.5) * count / number) for k in range(number)}
 
 
 def equal_sizes(items: Iterable[Pair], limit: int) -> Iterator[tuple[int, Tensor, Tensor]]:
