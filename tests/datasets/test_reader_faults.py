@@ -26,7 +26,7 @@ CLASSIFICATION: list[tuple[str, Spoil, str]] = [
     ("cub200", line("images.txt", 2, "1 0001.Bird_0/2.jpg"), "images.txt, line 2: '1' is listed twice"),
     ("cub200", line("images.txt", 2, "77 0001.Bird_0/2.jpg"), f"{IDS}, line 2: image id '2' is not in images.txt"),
     ("cub200", line("images.txt", 2, "2 ../../2.jpg"), "images.txt, line 2: 'images/../../2.jpg' is not a path inside"),
-    ("cub200", line("images.txt", 2, "2 /a.jpg/\0/x"), "images.txt, line 2: names 'images//a.jpg/\\x00/x', which is not on"),
+    ("cub200", line("images.txt", 2, "2 /a.jpg/\0/x"), "line 2: names 'images//a.jpg/\\x00/x', which is not on"),
     ("cub200", line(IDS, 1, "3 x"), f"{IDS}, line 3: '3' is listed twice"),
     ("cub200", line(IDS, 3, "3 x"), f"{IDS}, line 3: 'x' is not a class number"),
     ("cub200", line(IDS, 3, "3 9"), f"{IDS}, line 3: class 9 is not in classes.txt"),
@@ -65,6 +65,7 @@ CLASSIFICATION: list[tuple[str, Spoil, str]] = [
     ("inat2017", gone(INAT[1]), f"{INAT[1]}: No such file"),
 ]  # fmt: skip
 
+MAIN = "ImageSets/Main/train.txt"
 CONTEXT = "ImageSets/SegmentationContext/train.txt"
 SEGMENTATION: list[tuple[str, Spoil, str]] = [
     ("pascal_png", lines(CLASSES, "cat", "zebra"), f"{CLASSES}: 'zebra' is none of the 59 classes"),
@@ -79,7 +80,7 @@ SEGMENTATION: list[tuple[str, Spoil, str]] = [
     ("pascal_mat", more("ImageSets/Main/val.txt", "2008_000004"), "2008_000004.jpg: is listed 2 times"),
     *(
         (layout, lines(file, f"{name} {name}" if layout == "camvid" else name), expected)
-        for layout, file in (("camvid", "train.txt"), ("pascal_png", CONTEXT), ("pascal_mat", "ImageSets/Main/train.txt"))
+        for layout, file in (("camvid", "train.txt"), ("pascal_png", CONTEXT), ("pascal_mat", MAIN))
         for name, expected in (
             ("../../x", f"{file}, line 1: "), ("/etc/passwd", f"{file}, line 1: "), ("a/../../b", "not a path inside"),
             ("/SegNet/CamVid//etc/passwd", f"{file}, line 1: "), ("\0", "not on disk"), ("x" * 5000, "not on disk"),

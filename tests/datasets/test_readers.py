@@ -1,4 +1,4 @@
-"""What the readers return, with torchvision as oracle, and what their files decode to; faults are in test_reader_faults."""
+"""What the readers return, with torchvision as oracle, and what their files decode to."""
 
 from __future__ import annotations
 
@@ -48,15 +48,15 @@ from l2sp_suite.utils.errors import UserError
 CLASSIFICATION = [name for name, (kind, _) in LAYOUTS.items() if kind is Classification]
 MAPS = list(tiny_maps.READER)
 COUNTS = {
-    **dict.fromkeys(CLASSIFICATION, {"classes": 3, "train": 6, "test": 3}),
+    **{name: {"classes": 3, "train": 6, "test": 3} for name in CLASSIFICATION},
     "imagenet_inat": {"classes": 6, "train": 12, "test": 6},
-    **dict.fromkeys(MAPS, {"classes": 59, "train": 4, "test": 2}),
+    **{name: {"classes": 59, "train": 4, "test": 2} for name in MAPS},
     "camvid": {"classes": 11, "train": 4, "val": 2, "test": 2},
     "davis2016": {"train": 5, "test": 5, "train_sequences": 2, "test_sequences": 2, "height": 10, "width": 12},
-    **dict.fromkeys(
-        tiny_videos.SCENE_FLOW,
-        {"train": 6, "test": 4, "train_sequences": 2, "test_sequences": 1, "height": 10, "width": 12},
-    ),
+    **{
+        name: {"train": 6, "test": 4, "train_sequences": 2, "test_sequences": 1, "height": 10, "width": 12}
+        for name in tiny_videos.SCENE_FLOW
+    },
     "flying_chairs": {"train": 3, "test": 2, "train_sequences": 3, "test_sequences": 2, "height": 10, "width": 12},
 }
 ONE_OF_EACH = ["cub200", "pascal_png", "pascal_mat", "camvid", "davis2016", "monkaa_clean", "flying_chairs"]

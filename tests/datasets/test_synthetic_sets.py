@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from l2sp_suite.datasets import Classification, load_image, read
+from l2sp_suite.datasets import Classification, find_root, load_image, read
+from l2sp_suite.download import load
 from miniworld import ObjectRecipe, ensure_world, named_recipe
-from miniworld.objects.layouts import FOLDERS
 
 RECIPE = named_recipe("tiny", "objects")
 assert isinstance(RECIPE, ObjectRecipe)
@@ -18,8 +18,9 @@ assert isinstance(RECIPE, ObjectRecipe)
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [*sorted(RECIPE.targets), "source"])
 def test_synthetic_set_is_read(name: str, artifacts: Path) -> None:
-    root = ensure_world(artifacts, "tiny", "objects")
-    data = read(Classification, "image_folder" if name == "source" else name, root / FOLDERS[name])
+    config = load("mini_source" if name == "source" else name)
+    root = find_root(ensure_world(artifacts, "tiny", "objects"), config.folders, config.remedy)
+    data = read(Classification, config.reader, root)
     sizes = RECIPE.source if name == "source" else RECIPE.targets[name]
     trained, tested = (sizes.train, sizes.val) if name == "source" else (sizes.train + sizes.val, sizes.test)
     assert len(data.classes) == sizes.classes
