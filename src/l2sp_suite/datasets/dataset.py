@@ -8,8 +8,15 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar, cast
 
-from l2sp_suite.config import DataConfig, EvaluateConfig, ScaleConfig, TrainConfig
-from l2sp_suite.config.class_lists import list_digest, listed_sizes, read_classes
+from l2sp_suite.config import (
+    DataConfig,
+    EvaluateConfig,
+    ScaleConfig,
+    TrainConfig,
+    list_digest,
+    listed_sizes,
+    read_classes,
+)
 from l2sp_suite.datasets.class_lists import keep_classes
 from l2sp_suite.datasets.classification import CLASSIFICATION_READERS
 from l2sp_suite.datasets.layout import DatasetLayout, find_root

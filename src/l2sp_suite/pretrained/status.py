@@ -8,7 +8,7 @@ from pathlib import Path
 
 from torch import nn
 
-from l2sp_suite.config.schema import TrainConfig, WeightsConfig
+from l2sp_suite.config import TrainConfig, WeightsConfig
 from l2sp_suite.pretrained.convert.published import ORIGINALS, PUBLISHED, convert_published
 from l2sp_suite.pretrained.load import CLASSIFIERS, load_weights, timm_file, timm_name
 from l2sp_suite.utils.errors import UserError

@@ -151,9 +151,8 @@ class Task(ABC):
         parts, configs = self.parts(model), self.cfg.pretrained()
         for key in [key for key in parts if key in configs]:
             weights = read_part(key, configs[key], parts[key], files.get(key))
-            report = (
-                str(load_pretrained(model, weights, configs[key].statistics)) if weights.tensors else "from scratch"
-            )
+            result = load_pretrained(model, weights, configs[key].statistics)
+            report = str(result) if weights.tensors else "from scratch"
             self.pretrained = {**self.pretrained, **weights.tensors}
             self._weights[key] = {"origin": weights.origin, "sha256": weights.sha256, "report": report}
         self.model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]

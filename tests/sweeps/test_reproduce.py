@@ -11,16 +11,20 @@ from pathlib import Path
 
 import pytest
 
-from l2sp_suite.config.compose import ROOT
+import l2sp_suite.sweeps.reproduce as module
+from l2sp_suite.config import ROOT, RunSpec, compose
 from l2sp_suite.runs import Run
-from l2sp_suite.sweeps import reproduce as campaign
+from l2sp_suite.sweeps import Reproduction, expand, load_plan, pretraining_of
 from l2sp_suite.sweeps.executor import Outcome, check_jobs
-from l2sp_suite.sweeps.plan import Planned, expand, load_plan, sources_of
 from l2sp_suite.utils.errors import UserError
+
+pytestmark = pytest.mark.slow  # each makes runs in processes of their own
 
 PLAN = """
 name: few
 study: null
+arms: [l2, l2_sp]
+baseline: l2
 scales:
   smoke:
     - experiments: [dstl_cub200, dstl_nabirds]
@@ -42,10 +46,10 @@ def checkout(tmp_path: Path, artifacts: Path) -> Path:
 
 
 def start(root: Path, results: str, *more: str, seeds: int = 1) -> subprocess.Popen:
-    command = ["experiments/reproduce.py", "--scale", "smoke", "--plan", "few", "--seeds", str(seeds), "--jobs", "2"]
+    command = ["experiments/reproduce.py", "scale=smoke", "plan=[few]", f"seeds={seeds}", "jobs=2"]
     environment = {**os.environ, "L2SP_CONFIGS": str(root / "configs")}
     return subprocess.Popen(
-        [sys.executable, *command, "--results", str(root / results), *more],
+        [sys.executable, *command, f"results={root / results}", *more],
         cwd=root,
         env=environment,
         stdout=subprocess.PIPE,
@@ -116,10 +120,10 @@ def test_workers_die_with_their_runner(checkout: Path) -> None:
     folder = checkout / "orphans/smoke/runs/dstl_cub200/l2-alpha=4e-05-beta=4e-05/seed=0"
     try:
         await_that((folder / "checkpoint.pt").exists)
-        run = Run(folder, {}, {})
-        assert run.busy
+        run = Run(RunSpec(compose(["experiment=dstl_cub200"]), {}, folder))
+        assert run.is_locked
         process.kill()  # the runner alone, not its group
-        await_that(lambda: not run.busy, seconds=30)
+        await_that(lambda: not run.is_locked, seconds=30)
     finally:
         os.killpg(process.pid, signal.SIGKILL)
 
@@ -135,45 +139,41 @@ def test_a_diverged_run_fails_each_time_and_a_multirun_goes_on(checkout: Path) -
 
 
 def test_dry_run_lists_and_does_nothing(checkout: Path) -> None:
-    text = finish(start(checkout, "dry", "--dry"))
+    text = finish(start(checkout, "dry", "dry=true"))
     assert text.count("to do  ") == 4 and "4 runs, 4 to do" in text
     assert not (checkout / "dry").exists()
 
 
+def campaign(*words: str, **options) -> subprocess.CompletedProcess:
+    command = [sys.executable, ROOT / "experiments" / "reproduce.py", *words]
+    return subprocess.run(command, capture_output=True, text=True, check=False, **options)
+
+
 def test_what_would_run_is_listed_without_data_too(tmp_path: Path) -> None:
-    command = [
-        sys.executable,
-        ROOT / "experiments" / "reproduce.py",
-        "--results",
-        tmp_path,
-        "--scale",
-        "pocket",
-        "--dry",
-    ]
-    text = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path).stdout
+    text = campaign(f"results={tmp_path}", "scale=small", "dry=true", cwd=tmp_path).stdout
     assert "no data dstl_cub200 " in text and "no data: dstl_cub200: no folder CUB_200_2011" in text
     runs = sum(line.startswith("no data ") for line in text.splitlines())
-    assert f"{runs} runs, {runs} to do, of which {runs} lack data (DATA=<folder> says where it is)" in text
+    assert f"{runs} runs, {runs} to do, of which {runs} lack data (data=<folder> says where it is)" in text
 
 
 @pytest.mark.parametrize(
     "words,message",
     [
-        (["--scale", "papr"], "SCALE=papr: use one of mini, paper"),
-        (["--scale", "paper", "--plan", "learning_rate"], "has no runs at scale=paper"),
-        (["--scale", "pocket", "--data", "nowhere"], "DATA=nowhere: no such folder"),
-        (["--scale", "pocket", "--data", str(ROOT / "src")], "no row can run: dstl_cub200: "),
-        (
-            ["--scale", "pocket"],
-            "no row can run (DATA=<folder> says where data sets are): dstl_cub200: no folder",
-        ),
-        (["--plan", "table7"], "no plan 'table7'"),
-        (["--seeds", "0"], "SEEDS=0"),
+        ("scale=papr", "scale=papr: use one of mini, paper"),
+        ("scale=paper plan=[learning_rate]", "has no runs at scale=paper"),
+        ("scale=small data=nowhere", "data=nowhere: no such folder"),
+        (f"scale=small data={ROOT / 'src'}", "no row can run: dstl_cub200: "),
+        ("scale=small", "no row can run (data=<folder> says where data sets are): dstl_cub200: no folder"),
+        ("plan=[table7]", "no plan 'table7'"),
+        ("seeds=0", "seeds=0"),
+        ("sedes=1", "nearest: 'seeds'"),
+        ("seeds=many", "seeds"),
+        ("--seeds 1", "cannot read --seeds: write key=value"),
+        ("arms=[l3]", "no configuration 'reg/l3'"),
     ],
 )
-def test_a_campaign_that_cannot_be_says_so(words: list[str], message: str, tmp_path: Path) -> None:
-    command = [sys.executable, ROOT / "experiments" / "reproduce.py", "--results", tmp_path, *words]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+def test_a_campaign_that_cannot_be_says_so(words: str, message: str, tmp_path: Path) -> None:
+    done = campaign(f"results={tmp_path}", *words.split())
     assert done.returncode == 2 and message in done.stderr and done.stderr.count("\n") == 1
     assert not list(tmp_path.iterdir())
 
@@ -188,43 +188,42 @@ def test_a_directory_of_another_configuration_does_not_stop_the_others(checkout:
     assert rows(checkout, "out").count("\n") == 1 + 3
 
 
-def test_sources_without_a_number_of_threads_have_all_cores_and_the_others_share_them(
+def test_pre_training_without_a_number_of_threads_has_all_cores_and_the_others_share_them(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    planned = expand([load_plan("table3")], "mini", 1)
-    sources = sources_of([item.cfg for item in planned])
+    sources = pretraining_of(expand([load_plan("table3")], "mini", 1))
     asked: dict[tuple[int, int], list[str]] = {}
 
-    def run_all(some: list[Planned], jobs: int, threads: int, after_each: Callable[[], None]) -> Outcome:
-        asked[jobs, threads] = [item.cfg.experiment for item in some]
-        return Outcome(failed={item.label: "as it happens" for item in some})
+    def run_all(specs: list[RunSpec], jobs: int, threads: int, after_each: Callable[[], None]) -> Outcome:
+        asked[jobs, threads] = [spec.config.experiment for spec in specs]
+        return Outcome(failed={spec.name: "as it happens" for spec in specs})
 
-    monkeypatch.setattr(campaign, "run_all", run_all)
-    failed = campaign._pre_train(sources, jobs=4, threads=2)
+    monkeypatch.setattr(module, "run_all", run_all)
+    failed = module._pre_train(sources, jobs=4, threads=2)
     shared = ["source/encnet50", "source/encnet101", "source/segflow", "source/flownet"]
     assert asked == {(1, 8): ["source/dstl"], (4, 1): shared}
     assert len(failed) == 5
 
 
-def test_a_source_that_fails_stops_only_what_starts_from_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    places = [f"paths.results='{tmp_path}'", f"paths.artifacts='{tmp_path}'"]
-    planned = expand([load_plan("table3")], "mini", 1, places)
+def test_pre_training_that_fails_stops_only_what_starts_from_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    specs = expand([load_plan("table3")], "mini", 1, [f"paths.results='{tmp_path}'", f"paths.artifacts='{tmp_path}'"])
     trained: list[str] = []
 
-    def run_all(some: list[Planned], jobs: int, threads: int, after_each: Callable[[], None]) -> Outcome:
-        trained.extend(item.cfg.experiment for item in some if item.cfg.row is not None)
-        return Outcome(failed={item.label: "no" for item in some if item.cfg.experiment == "source/encnet101"})
+    def run_all(specs: list[RunSpec], jobs: int, threads: int, after_each: Callable[[], None]) -> Outcome:
+        trained.extend(spec.config.experiment for spec in specs if not spec.makes_weights)
+        return Outcome(failed={spec.name: "no" for spec in specs if spec.config.experiment == "source/encnet101"})
 
-    monkeypatch.setattr(campaign, "run_all", run_all)
-    asked = campaign.Campaign("mini", 1, 1, None, None, str(tmp_path), False)
-    failed = campaign._do(planned, asked, lambda: None)
+    monkeypatch.setattr(module, "run_all", run_all)
+    failed = module._do(specs, Reproduction(seeds=1, jobs=1, results=str(tmp_path)), lambda: None)
     assert len(failed) == 1 and "encnet101" in next(iter(failed))
-    assert set(trained) == {item.cfg.experiment for item in planned} - {"encnet101_pcontext"}
+    assert set(trained) == {spec.config.experiment for spec in specs} - {"encnet101_pcontext"}
 
 
 def test_jobs_divide_the_cores() -> None:
     jobs, threads = check_jobs(None)
     assert threads == 1 and jobs >= 1
     assert check_jobs(1) == (1, jobs)
-    with pytest.raises(UserError, match="JOBS=0"):
+    with pytest.raises(UserError, match="jobs=0"):
         check_jobs(0)
