@@ -76,7 +76,9 @@ def test_all_are_the_sets_that_rows_and_their_sources_are_made_with() -> None:
         name = path.relative_to(CONFIGS / "experiment").with_suffix("").as_posix()
         for scale in ("paper", "small", "mini"):
             with contextlib.suppress(UserError):  # not every experiment has every scale
-                readers |= {data.reader for data in compose([f"experiment={name}", f"scale={scale}"]).data_sets().values()}
+                readers |= {
+                    data.reader for data in compose([f"experiment={name}", f"scale={scale}"]).data_sets().values()
+                }
     official = {load(name).reader for name in OFFICIAL}
     assert {load(entry.name).reader for entry in named(["all"])} <= readers & official
 

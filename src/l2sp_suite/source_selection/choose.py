@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from l2sp_suite.config.class_lists import list_digest
+from l2sp_suite.config import list_digest
 from l2sp_suite.config.schema import TrainConfig
 from l2sp_suite.datasets import (
     READERS,
