@@ -23,6 +23,21 @@ LINKED = [name for name, entry in OFFICIAL.items() if entry.archives and all(a.m
 SILENT = "http://127.0.0.1:1/x"  # nobody listens there
 
 
+def test_a_set_that_is_there_or_comes_meanwhile_is_not_fetched(tiny: Release, monkeypatch: pytest.MonkeyPatch) -> None:
+    (entry,) = tiny.publish("cub200")
+
+    @contextlib.contextmanager
+    def late(root: Path) -> Iterator[None]:
+        tiny_releases.write("cub200", root)  # as another process does while this one waits
+        with dir_lock(root):
+            yield
+
+    monkeypatch.setattr(sets, "dir_lock", late)
+    for _ in range(2):
+        assert fetch(entry, tiny.root, OPTIONS).status is Status.COMPLETE
+    assert tiny.site.asked == [] and {path.name for path in tiny.root.iterdir()} == {"CUB_200_2011"}
+
+
 @pytest.mark.parametrize("name", LINKED)
 def test_every_set_with_links_is_fetched_and_ends_verified(name: str, tiny: Release) -> None:
     (entry,) = tiny.publish(name)
@@ -34,20 +49,6 @@ def test_every_set_with_links_is_fetched_and_ends_verified(name: str, tiny: Rele
     assert {path.name for path in tiny.root.iterdir()} == {entry.folder.split("/")[0]}
     assert fetch(entry, tiny.root, OPTIONS) == state
     assert len(tiny.site.asked) == len(entry.archives)
-
-
-def test_a_set_that_is_there_is_verified_without_the_network(tiny: Release) -> None:
-    (entry,) = tiny.publish("cub200")
-    tiny_releases.write("cub200", tiny.root)
-    before = files(tiny.root)
-    assert fetch(entry, tiny.root, OPTIONS).status is Status.COMPLETE
-    assert tiny.site.asked == [] and files(tiny.root) == before
-
-
-def test_archives_are_kept_where_asked(tiny: Release) -> None:
-    (entry,) = tiny.publish("flowers102")
-    fetch(entry, tiny.root, replace(OPTIONS, keep=True))
-    assert files(tiny.root / "downloads") == {"102flowers.tgz", "imagelabels.mat", "setid.mat"}
 
 
 def test_both_passes_share_one_archive_of_flow(tiny: Release, capsys: pytest.CaptureFixture[str]) -> None:
@@ -68,13 +69,6 @@ def test_one_pass_alone_leaves_the_other_partial(tiny: Release) -> None:
     assert [archive.file for archive in lacking(final, tiny.root)] == ["driving__frames_finalpass.tar"]
 
 
-def test_labels_are_added_to_images_that_are_there(tiny: Release) -> None:
-    (entry,) = tiny.publish("pascal_context")
-    shutil.rmtree(tiny_releases.write("pascal_context", tiny.root) / "trainval")
-    assert fetch(entry, tiny.root, OPTIONS).status is Status.COMPLETE
-    assert asked(tiny.site) == ["/pascal-context-trainval.tar.gz"]
-
-
 def test_an_interrupted_fetch_goes_on_where_it_stopped(tiny: Release) -> None:
     (entry,) = tiny.publish("food101")
     tiny.site.pages["/food-101.tar.gz"].cuts = [500] * 4
@@ -86,7 +80,7 @@ def test_an_interrupted_fetch_goes_on_where_it_stopped(tiny: Release) -> None:
     assert tiny.site.asked == [("/food-101.tar.gz", "bytes=500-")]
 
 
-def test_a_partial_set_is_not_touched(tiny: Release) -> None:
+def test_a_partial_set_or_a_file_in_its_place_is_not_touched(tiny: Release) -> None:
     (entry,) = tiny.publish("cub200")
     folder = tiny_releases.write("cub200", tiny.root)
     for file in ("images.txt", "image_class_labels.txt", "train_test_split.txt"):
@@ -96,6 +90,10 @@ def test_a_partial_set_is_not_touched(tiny: Release) -> None:
     with pytest.raises(UserError, match=r"partial \(5 of 6 training examples\): move .*CUB_200_2011 away"):
         fetch(entry, tiny.root, OPTIONS)
     assert files(tiny.root) == before and tiny.site.asked == []
+    shutil.rmtree(folder)
+    folder.touch()
+    with pytest.raises(UserError, match=rf"move {folder} away"):
+        fetch(entry, tiny.root, OPTIONS)
 
 
 def test_a_set_of_another_name_does_not_keep_the_official_one_away(tiny: Release) -> None:
@@ -112,41 +110,19 @@ def test_a_set_of_another_name_does_not_keep_the_official_one_away(tiny: Release
         ("driving_clean", "Driving", "optical_flow", "/driving__optical_flow.tar.bz2"),
         ("pascal_context", "pascal_context", "trainval", "/pascal-context-trainval.tar.gz"),
         ("flowers102", "flowers102", "setid.mat", "/setid.mat"),
+        ("pascal_context", "VOCdevkit/VOC2010", "trainval", "/pascal-context-trainval.tar.gz"),
     ],
 )
 def test_a_set_under_its_other_name_is_completed_where_it_lies(
     name: str, alias: str, lack: str, archive: str, tiny: Release
 ) -> None:
     (entry,) = tiny.publish(name)
-    tiny_releases.write(name, tiny.root).rename(tiny.root / alias)
+    tiny_releases.write(name, tiny.root).replace(tiny.root / alias)
     gone = tiny.root / alias / lack
     shutil.rmtree(gone) if gone.is_dir() else gone.unlink()
-    state = fetch(entry, tiny.root, OPTIONS)
+    state = fetch(entry, tiny.root, replace(OPTIONS, keep=True))
     assert state.status is Status.COMPLETE and state.folder == tiny.root / alias
-    assert asked(tiny.site) == [archive]
-
-
-def test_what_another_process_completed_meanwhile_is_not_fetched(
-    tiny: Release, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (entry,) = tiny.publish("cub200")
-
-    @contextlib.contextmanager
-    def late(root: Path) -> Iterator[None]:
-        tiny_releases.write("cub200", root)
-        with dir_lock(root):
-            yield
-
-    monkeypatch.setattr(sets, "dir_lock", late)
-    assert fetch(entry, tiny.root, OPTIONS).status is Status.COMPLETE and tiny.site.asked == []
-
-
-def test_a_file_in_the_place_of_the_folder_is_named(tiny: Release) -> None:
-    (entry,) = tiny.publish("cub200")
-    tiny.root.mkdir()
-    (tiny.root / entry.folder).touch()
-    with pytest.raises(UserError, match=rf"move {tiny.root / entry.folder} away"):
-        fetch(entry, tiny.root, OPTIONS)
+    assert asked(tiny.site) == [archive] and files(tiny.root / "downloads") == {archive[1:]}
 
 
 def test_a_folder_that_cannot_be_locked_is_used_with_a_warning(
