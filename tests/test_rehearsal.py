@@ -17,7 +17,7 @@ from PIL import Image
 
 from l2sp_suite.config.compose import PRINTED, compose, override
 from l2sp_suite.datasets.flow_files import load_flow
-from l2sp_suite.download.state import load
+from l2sp_suite.download import load
 from l2sp_suite.preflight import dry_run as rehearsal
 from l2sp_suite.preflight.describe import describe
 from l2sp_suite.preflight.dry_run import closed_form, rehearse, rehearse_all

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from l2sp_suite.datasets import IGNORED, Pair, RandomAffine, resize_flow, resize_frames, seeded, warp
+from l2sp_suite.datasets import IGNORED, Pair, RandomAffine, resize_fields, resize_flow, resize_frames, seeded, warp
 from l2sp_suite.utils.errors import UserError
 
 HEIGHT, WIDTH = 48, 64
@@ -72,15 +72,6 @@ def test_nothing_random_and_same_size_gives_back_the_input(truth: Tensor) -> Non
     assert found.dtype == truth.dtype and torch.equal(found, truth)
 
 
-@pytest.mark.parametrize("truth", [mask(20, 31), field(20, 31)])
-def test_types_and_shapes(truth: Tensor) -> None:
-    for size in ((20, 31), (HEIGHT, WIDTH)):
-        frames, found = RandomAffine(size, **ALL)((noise(20, 31), truth))
-        assert frames.shape == (2, 3, *size) and frames.dtype == torch.float32
-        assert 0 <= float(frames.min()) <= float(frames.max()) <= 1
-        assert found.shape == (*truth.shape[:-2], *size) and found.dtype == truth.dtype
-
-
 def test_flip_mirrors_the_picture_and_u() -> None:
     frames, flow = plain(flip=1)((noise(), field()))
     torch.testing.assert_close(frames, noise().flip(-1) / 255, atol=1e-4, rtol=0)
@@ -97,10 +88,7 @@ def test_a_quarter_turn() -> None:
     with draws(angle=0.0):
         found = plain((40, 40), rotation=90)((noise(40, 40), mask(40, 40)))[1]
     assert torch.equal(found, torch.rot90(mask(40, 40)))
-
-
-def test_flip_comes_before_the_turn() -> None:
-    with draws(angle=1.0, flip=0.0):
+    with draws(angle=1.0, flip=0.0):  # the flip comes before the turn
         flow = plain((40, 40), rotation=90, flip=1)((noise(40, 40), constant(3, -1, 40, 40)))[1]
     torch.testing.assert_close(flow, constant(1, -3, 40, 40))
 
@@ -132,13 +120,10 @@ def test_shift_is_a_share_of_each_side() -> None:
     torch.testing.assert_close(flow, moved, atol=0, rtol=0)
 
 
-def test_resize_scales_vectors_by_axis() -> None:
+def test_resize_takes_the_nearest_of_truths_and_scales_vectors_by_axis() -> None:
     frames, flow = plain((24, 128))((noise(), constant(3, -1)))
     assert torch.equal(flow, constant(6, -0.5, 24, 128))
     assert torch.equal(frames, F.resize(noise(), [24, 128], antialias=True) / 255)
-
-
-def test_resize_takes_the_nearest_of_truths() -> None:
     rows, columns = 2 * torch.arange(24), torch.arange(128) // 2
     flow, found = field(), plain((24, 128))((noise(), field()))[1]
     # Halved, a pixel's centre lies between two rows: either will do.
@@ -248,12 +233,11 @@ def misfit(transform: RandomAffine, item: Pair, seed: int, undo: Tensor | None =
     return float((warp(frames[1], vectors)[0] - frames[0])[:, known].square().mean().sqrt())
 
 
-@pytest.mark.parametrize("seed", range(10))
-def test_the_film_itself_is_restored(seed: int) -> None:
-    item = film(seed)
-    assert misfit(plain((72, 96)), item, 0) < TOLERANCE
-    still = float((item[0][0] / 255 - item[0][1] / 255).square().mean().sqrt())
-    assert still > 0.05  # what a flow of zero leaves
+def test_the_film_itself_is_restored() -> None:
+    for item in map(film, range(4)):
+        assert misfit(plain((72, 96)), item, 0) < TOLERANCE
+        still = float((item[0][0] / 255 - item[0][1] / 255).square().mean().sqrt())
+        assert still > 0.05  # what a flow of zero leaves
 
 
 @given(
@@ -277,8 +261,8 @@ def test_vectors_left_as_they_were_fail_the_check(ranges: dict[str, float], draw
     transform = plain((72, 96), **ranges)
     with draws(**drawn):
         undo = torch.tensor(transform.draw()[0]).inverse()
-        right = [misfit(transform, film(k), 0) for k in range(10)]
-        wrong = [misfit(transform, film(k), 0, undo) for k in range(10)]
+        right = [misfit(transform, film(k), 0) for k in range(3)]
+        wrong = [misfit(transform, film(k), 0, undo) for k in range(3)]
     assert max(right) < TOLERANCE < 3 * TOLERANCE < min(wrong)
 
 
@@ -307,13 +291,17 @@ def test_resize_flow_keeps_an_affine_motion() -> None:
 
     found = resize_flow(motion(12, 16), (48, 96))
     torch.testing.assert_close(found[:, 2:-2, 3:-3], motion(48, 96)[:, 2:-2, 3:-3])
-
-
-def test_resize_flow_lets_gradients_through() -> None:
-    flow = torch.zeros(1, 2, 4, 4, requires_grad=True)
+    flow = torch.zeros(1, 2, 4, 4, requires_grad=True)  # and lets gradients through
     resize_flow(flow, (8, 4)).sum().backward()
     assert flow.grad is not None
     torch.testing.assert_close(flow.grad.sum((0, 2, 3)), torch.tensor([32.0, 64.0]))
+
+
+def test_resize_fields_takes_the_nearest_of_whole_batches() -> None:
+    fields = torch.stack([field(), field(seed=1)])
+    assert resize_fields(fields, (HEIGHT, WIDTH)) is fields
+    scaled = fields[:, :, 1::3] * torch.tensor([1, 1 / 3, 1])[:, None, None]
+    assert torch.equal(resize_fields(fields, (16, WIDTH)), scaled)
 
 
 def test_resize_frames() -> None:
@@ -367,7 +355,7 @@ def test_number_of_draws_is_constant() -> None:
 def test_ranges_are_reached_evenly() -> None:
     transform = RandomAffine((8, 8), scale=0.4, shift=0.2, rotation=30, flip=0.3)
     zooms, angles, shifts, flips = [], [], [], 0
-    for k in range(1500):
+    for k in range(800):
         linear, shift = seeded(lambda _: transform.draw(), None, k)
         (a, b), (_, d) = linear
         zooms.append(math.hypot(b, d))
@@ -378,13 +366,13 @@ def test_ranges_are_reached_evenly() -> None:
         (zooms, 0.6, 1.4), (angles, -30, 30), (np.array(shifts)[:, 0], -0.2, 0.2), (np.array(shifts)[:, 1], -0.2, 0.2)
     ):  # fmt: skip
         assert scipy.stats.kstest(values, "uniform", (low, high - low)).pvalue > 1e-4
-    assert scipy.stats.binomtest(flips, 1500, 0.3).pvalue > 1e-4
+    assert scipy.stats.binomtest(flips, 800, 0.3).pvalue > 1e-4
     for one, two in (
         (zooms, angles),
         (angles, np.array(shifts)[:, 0]),
         (np.array(shifts)[:, 0], [s[1] for s in shifts]),
     ):
-        assert abs(np.corrcoef(one, two)[0, 1]) < 0.12
+        assert abs(np.corrcoef(one, two)[0, 1]) < 0.15
 
 
 # Faults

@@ -8,16 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from miniworld.recipe import Recipe
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from l2sp_suite.datasets.classification import Classification, read
-from l2sp_suite.datasets.images import load_image
+from l2sp_suite.datasets import Classification, load_image, read
 from l2sp_suite.source_selection import features
 from l2sp_suite.source_selection.features import FeatureNet, class_means
 from l2sp_suite.utils.errors import UserError
 from miniworld import build_world
-from miniworld.recipe import Recipe
 
 
 class Means(nn.Module):
@@ -43,7 +42,7 @@ def transform(image: Tensor) -> Tensor:
 @pytest.fixture(scope="module")
 def cub(tmp_path_factory: pytest.TempPathFactory) -> Classification:
     root = build_world(tmp_path_factory.mktemp("w") / "w", Recipe.tiny(), workers=1)
-    return read("cub200", root / "CUB_200_2011")
+    return read(Classification, "cub200", root / "CUB_200_2011")
 
 
 def net() -> tuple[FeatureNet, Means]:
