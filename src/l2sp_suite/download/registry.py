@@ -18,7 +18,10 @@ __all__ = ["OFFICIAL", "Archive", "OfficialSet", "named"]
 
 @dataclass(frozen=True)
 class Archive:
-    """A file that a data set is published as: `.zip`, `.tar`, `.tgz`, .., or a plain file, which unpacks to itself."""
+    """A file that a data set is published as.
+
+    `.zip`, `.tar`, `.tgz`, .., or a plain file, which unpacks to itself.
+    """
 
     file: str
     mirrors: tuple[str, ...]  # URLs, tried in order; none: put into the folder of downloads by hand
@@ -45,7 +48,10 @@ class OfficialSet:
         return any(archive.mirrors for archive in self.archives)
 
     def resolved(self, root: Path) -> OfficialSet:
-        """This set with the folder and the paths that it has in `root`: an alias where there is no other folder."""
+        """This set with the folder and the paths that it has in `root`.
+
+        The folder is an alias where there is no other.
+        """
         home = next((name for name in (self.folder, *self.aliases) if (root / name).is_dir()), self.folder)
 
         def moved(path: str) -> str:
@@ -297,8 +303,9 @@ OFFICIAL: Mapping[str, OfficialSet] = MappingProxyType({entry.name: entry for en
 
 
 def named(names: Sequence[str]) -> tuple[OfficialSet, ...]:
-    """The entries of `names`, each once, in order; "all" stands for those that experiments are made with.
+    """The entries of `names`, each once, in order.
 
+    "all" stands for those that experiments are made with.
     Raises:
         UserError: an unknown name; the message has the nearest right one.
     """
