@@ -7,6 +7,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: tests run side by
 import logging
 import runpy
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,27 @@ def run_script(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[st
         return status, out, err
 
     return run
+
+
+REAL_DATA = Path(os.environ.get("L2SP_DATA", ROOT.parent / "shared" / "data"))
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Callable[..., Path]:
+    """Returns the folder of a set of real data, or of all; skips the test where it is not on this machine."""
+
+    def folder(name: str = ".") -> Path:
+        if not (REAL_DATA / name).is_dir():
+            pytest.skip(f"no real data at {REAL_DATA / name}; L2SP_DATA names the folder of all sets")
+        return REAL_DATA / name
+
+    return folder
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "real_data" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.data)
 
 
 @pytest.fixture(scope="session")

@@ -15,8 +15,7 @@ from torch.nn import functional as F
 
 from l2sp_suite.config.composition import compose
 from l2sp_suite.config.schema import TrainConfig
-from l2sp_suite.datasets.loader import steps_per_epoch
-from l2sp_suite.datasets.segmentation import IGNORED
+from l2sp_suite.datasets import IGNORED, steps_per_epoch
 from l2sp_suite.tasks.segmentation.samples import sample_pictures
 from l2sp_suite.tasks.segmentation.task import EncNetTask
 from l2sp_suite.training.loop import total_steps

@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from l2sp_suite.config.compose import compose, override
 from l2sp_suite.tasks.registry import data_digest, outline
 
-from l2sp_suite.config.composition import compose, override
-from l2sp_suite.datasets.dataset import official_size
+from l2sp_suite.datasets import official_size
 from l2sp_suite.training.trainer import data_root
 from l2sp_suite.utils.errors import UserError
 

@@ -9,16 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
-
-from l2sp_suite.config import limits
 from l2sp_suite.config.compose import CONFIGS, compose
 from l2sp_suite.datasets.class_names import PASCAL_CLASSES
+from l2sp_suite.datasets.video_names import DRIVING_TEST, DRIVING_TRAIN, MONKAA_TEST, MONKAA_TRAIN
+
+from l2sp_suite.config import limits
 from l2sp_suite.datasets.classification import load_image, read
 from l2sp_suite.datasets.palette import palette
 from l2sp_suite.datasets.synthetic import synthetic_digest, synthetic_root
 from l2sp_suite.datasets.video import VIDEO_READERS
 from l2sp_suite.datasets.video import read as read_video
-from l2sp_suite.datasets.video_names import DRIVING_TEST, DRIVING_TRAIN, MONKAA_TEST, MONKAA_TRAIN
 from l2sp_suite.runs import run_of
 from l2sp_suite.utils.errors import UserError
 from miniworld import PARTS, ObjectRecipe, named_recipe

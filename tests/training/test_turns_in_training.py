@@ -16,10 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from l2sp_suite.config.schema import DataConfig, TrainConfig
-from l2sp_suite.datasets.images import load_image
-from l2sp_suite.datasets.layout import find_root
-from l2sp_suite.datasets.video import Video, read
-from l2sp_suite.datasets.video_transforms import resize_frames
+from l2sp_suite.datasets import Video, find_root, load_image, read, resize_frames
 from l2sp_suite.models.flownets import FlowNetS
 from l2sp_suite.pretrained import save_weights
 from l2sp_suite.runs import Run, run_of, source_of
@@ -271,7 +268,7 @@ def task_of(cfg: TrainConfig, world: Path) -> SegFlowTask:
 
 
 def video_of(data: DataConfig, world: Path) -> Video:
-    return read(data.reader, find_root(world, data.folders, data.remedy))
+    return read(Video, data.reader, find_root(world, data.folders, data.remedy))
 
 
 def numbers(video: Video, size: tuple[int, int]) -> dict[bytes, int]:

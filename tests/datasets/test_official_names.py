@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from davis_names import DAVIS_TRAIN, DAVIS_VAL
-from l2sp_suite.datasets.class_names import PASCAL_CLASSES
-from l2sp_suite.datasets.video_names import DRIVING_TEST, DRIVING_TRAIN, MONKAA_TEST, MONKAA_TRAIN
 
-from l2sp_suite.config.composition import compose
-from l2sp_suite.datasets.segmentation import PASCAL_IDS
+from l2sp_suite.datasets.segmentation import PASCAL_CLASSES, PASCAL_IDS
+from l2sp_suite.datasets.video import DRIVING_TEST, DRIVING_TRAIN, MONKAA_TEST, MONKAA_TRAIN
+from l2sp_suite.download import load
 
 CONTEXT = """
     2 aeroplane  9 bag  18 bed  19 bedclothes  22 bench  23 bicycle  25 bird  31 boat  33 book  34 bottle  44 building
@@ -29,20 +28,21 @@ MONKAA = """
 
 def test_numbers_and_classes_of_pascal_context_pair_up() -> None:
     words = CONTEXT.split()
-    wanted = {int(number): name for number, name in zip(words[::2], words[1::2], strict=True)}
-    assert len({0, *wanted}) == 60 and list(wanted) == sorted(wanted)
-    assert dict(zip(PASCAL_IDS, PASCAL_CLASSES, strict=True)) == wanted
+    expected = {int(number): name for number, name in zip(words[::2], words[1::2], strict=True)}
+    assert dict(zip(PASCAL_IDS, PASCAL_CLASSES, strict=True)) == expected and len(expected) == 59
 
 
 def test_scenes_of_scene_flow() -> None:
-    scenes = {f"{name}_x2" for name in MONKAA.split()}
-    assert len(scenes) == 24 and {*MONKAA_TRAIN, *MONKAA_TEST} == scenes
-    assert set(MONKAA_TEST) == {"eating_x2", "flower_storm_x2", "lonetree_x2"}
-    assert len({*DRIVING_TRAIN, *DRIVING_TEST}) == 8 and DRIVING_TEST == ("35mm_focallength/scene_forwards/slow",)
+    assert {*MONKAA_TRAIN, *MONKAA_TEST} == {f"{name}_x2" for name in MONKAA.split()}
+    assert set(MONKAA_TEST) == {"eating_x2", "flower_storm_x2", "lonetree_x2"} and len(MONKAA_TRAIN) == 21
+    lengths, ways, speeds = ("15mm", "35mm"), ("forwards", "backwards"), ("fast", "slow")
+    every = {f"{a}_focallength/scene_{b}/{c}" for a in lengths for b in ways for c in speeds}
+    assert {*DRIVING_TRAIN, *DRIVING_TEST} == every and len(DRIVING_TRAIN) == 7
+    assert DRIVING_TEST == ("35mm_focallength/scene_forwards/slow",)
 
 
 def test_runs_on_davis_are_held_to_its_lists() -> None:
-    official = compose(["experiment=segflow_davis", "scale=paper"]).data.official
+    official = load("davis").official
     assert official is not None and not set(DAVIS_TRAIN) & set(DAVIS_VAL)
     assert (len(DAVIS_TRAIN), len(DAVIS_VAL)) == (official["train_sequences"], official["test_sequences"]) == (30, 20)
-    assert (official["train"], official["test"], official["train"] + official["test"]) == (2079, 1376, 3455)
+    assert (official["train"], official["test"]) == (2079, 1376)

@@ -8,13 +8,14 @@ from collections import namedtuple
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import requests
-from l2sp_suite.download.disk import in_words
 from web import HASTY, Page, Web
 
 from l2sp_suite.download.download import Unreachable, download
+from l2sp_suite.download.files import format_size
 from l2sp_suite.utils.errors import UserError
 
 CONTENT = bytes(range(256)) * 40
@@ -51,13 +52,6 @@ def test_what_is_there_is_not_fetched(site: Web, tmp_path: Path) -> None:
     assert site.asked == []
 
 
-def test_a_redirect_is_followed(site: Web, tmp_path: Path) -> None:
-    archive = site.archive("a.bin", CONTENT, "/moved")
-    site.pages |= {"/moved": Page(status=302, location="/here"), "/here": Page(CONTENT)}
-    assert download(archive, tmp_path, HASTY).read_bytes() == CONTENT
-    assert [path for path, _ in site.asked] == ["/moved", "/here"]
-
-
 def test_from_an_encrypted_connection_to_a_bare_one_only_with_a_checksum(
     site: Web, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -75,13 +69,6 @@ def test_from_an_encrypted_connection_to_a_bare_one_only_with_a_checksum(
         download(replace(secret, checksum=None), tmp_path, HASTY)
     assert names(tmp_path) == set()
     assert download(secret, tmp_path, HASTY).read_bytes() == CONTENT
-
-
-def test_a_wrong_checksum_is_removed_and_the_next_mirror_tried(site: Web, tmp_path: Path) -> None:
-    archive = site.archive("a.bin", CONTENT, "/bad", "/good")
-    site.pages["/bad"] = Page(CONTENT[::-1])
-    assert download(archive, tmp_path, HASTY).read_bytes() == CONTENT
-    assert names(tmp_path) == {"a.bin"}
 
 
 def test_wrong_checksums_everywhere_name_file_and_sums_and_leave_nothing(site: Web, tmp_path: Path) -> None:
@@ -112,23 +99,20 @@ def test_a_file_of_untold_length_is_whole_when_its_last_chunk_has_come(
     assert len(site.asked) == 2 and names(tmp_path) == {"a.bin"}
 
 
-def test_without_checksum_and_tag_nothing_is_joined(site: Web, tmp_path: Path) -> None:
-    archive = site.archive("a.bin", CONTENT, checksum=None, tag=None, cuts=[4000])
+@pytest.mark.parametrize(
+    ("page", "requests"),
+    [
+        ({"cuts": [1000, 3000, 5000]}, [None, "bytes=1000-", "bytes=3000-", "bytes=5000-"]),  # taken up where lost
+        ({"cuts": [1000], "ranges": False}, [None, "bytes=1000-"]),  # the server begins anew
+        ({"cuts": [4000], "checksum": None}, [None, "bytes=4000-"]),
+        ({"cuts": [4000], "checksum": None, "tag": None}, [None, None]),  # nothing tells whether bytes fit
+        ({"cuts": [4000], "checksum": None, "tag": 'W/"weak"'}, [None, None]),
+    ],
+)
+def test_a_lost_connection(page: dict[str, Any], requests: list[str | None], site: Web, tmp_path: Path) -> None:
+    archive = site.archive("a.bin", CONTENT, **page)
     assert download(archive, tmp_path, HASTY).read_bytes() == CONTENT
-    assert site.asked == [("/a.bin", None), ("/a.bin", None)]
-
-
-def test_a_lost_connection_is_taken_up_where_it_was_lost(site: Web, tmp_path: Path) -> None:
-    archive = site.archive("a.bin", CONTENT, cuts=[1000, 3000, 5000, 7000, 9000])
-    assert download(archive, tmp_path, HASTY).read_bytes() == CONTENT
-    starts = [None, *(f"bytes={start}-" for start in (1000, 3000, 5000, 7000, 9000))]
-    assert site.asked == [("/a.bin", start) for start in starts]
-
-
-def test_a_server_that_ignores_ranges_begins_anew(site: Web, tmp_path: Path) -> None:
-    archive = site.archive("a.bin", CONTENT, cuts=[1000], ranges=False)
-    assert download(archive, tmp_path, HASTY).read_bytes() == CONTENT
-    assert site.asked == [("/a.bin", None), ("/a.bin", "bytes=1000-")]
+    assert site.asked == [("/a.bin", start) for start in requests] and names(tmp_path) == {"a.bin"}
 
 
 def test_a_server_that_always_breaks_off_is_left_for_the_next_which_goes_on(site: Web, tmp_path: Path) -> None:
@@ -150,48 +134,53 @@ def test_what_an_interrupted_call_left_is_gone_on_with(site: Web, tmp_path: Path
     assert site.asked == [("/a.bin", "bytes=4000-")] and names(tmp_path) == {"a.bin"}
 
 
-def test_a_changed_file_is_not_gone_on_with(site: Web, tmp_path: Path) -> None:
-    archive = site.archive("a.bin", CONTENT, checksum=None)
-    part(tmp_path, b"older" * 10, archive.mirrors[0], '"zero"')
+HERE = "{site}/a.bin"
+
+
+@pytest.mark.parametrize(
+    ("left", "origin", "validator", "checksum", "requests"),
+    [
+        (b"older" * 10, HERE, '"zero"', None, ["bytes=50-"]),  # If-Range: so the answer is the whole changed file
+        (b"other", "http://elsewhere/a.bin", None, None, [None]),  # dropped where no checksum would tell
+        (CONTENT[:99], "http://elsewhere/a.bin", None, "md5", ["bytes=99-"]),  # another mirror's
+        (b"x" * 100, HERE, '"one"', "md5", ["bytes=100-", None]),  # spoilt: costs one more download
+        (CONTENT, HERE, '"one"', "md5", [f"bytes={len(CONTENT)}-"]),  # nothing to add
+        (CONTENT + b"!", HERE, '"one"', "md5", [f"bytes={len(CONTENT) + 1}-", None]),
+    ],
+)
+def test_what_an_earlier_call_left(
+    left: bytes, origin: str, validator: str | None, checksum: str | None, requests: list[str | None],
+    site: Web, tmp_path: Path,
+) -> None:  # fmt: skip
+    archive = site.archive("a.bin", CONTENT, checksum=checksum)
+    part(tmp_path, left, origin.format(site=site.url), validator)
     assert download(archive, tmp_path, HASTY).read_bytes() == CONTENT
-    assert site.asked == [("/a.bin", "bytes=50-")]  # with If-Range: so the answer was the whole file
+    assert site.asked == [("/a.bin", start) for start in requests] and names(tmp_path) == {"a.bin"}
 
 
-def test_bytes_of_another_mirror_are_dropped_where_no_checksum_would_tell(site: Web, tmp_path: Path) -> None:
-    archive = site.archive("a.bin", CONTENT, checksum=None)
-    part(tmp_path, b"other", "http://elsewhere/a.bin")
-    assert download(archive, tmp_path, HASTY).read_bytes() == CONTENT
-    assert site.asked == [("/a.bin", None)]
-
-
-def test_a_spoilt_part_costs_one_more_download(site: Web, tmp_path: Path) -> None:
-    archive = site.archive("a.bin", CONTENT)
-    part(tmp_path, b"x" * 100, archive.mirrors[0], '"one"')
-    assert download(archive, tmp_path, HASTY).read_bytes() == CONTENT
-    assert site.asked == [("/a.bin", "bytes=100-"), ("/a.bin", None)]
-
-
-@pytest.mark.parametrize(("extra", "requests"), [(b"", 1), (b"too long", 2)])
-def test_nothing_to_add_means_whole_or_bad(site: Web, tmp_path: Path, extra: bytes, requests: int) -> None:
-    archive = site.archive("a.bin", CONTENT)
-    part(tmp_path, CONTENT + extra, archive.mirrors[0], '"one"')
-    assert download(archive, tmp_path, HASTY).read_bytes() == CONTENT
-    assert len(site.asked) == requests and names(tmp_path) == {"a.bin"}
-
-
-def test_a_damaged_note_is_no_note(site: Web, tmp_path: Path) -> None:
+@pytest.mark.parametrize("text", ["{", "[]", ""])
+def test_a_damaged_note_is_no_note(text: str, site: Web, tmp_path: Path) -> None:
     archive = site.archive("a.bin", CONTENT)
     part(tmp_path, CONTENT[:100], archive.mirrors[0])
-    for text in ("{", "[]", ""):
-        (tmp_path / "a.bin.part.json").write_text(text)
+    (tmp_path / "a.bin.part.json").write_text(text)
     assert download(archive, tmp_path, HASTY).read_bytes() == CONTENT
 
 
-def test_a_404_goes_to_the_next_mirror_at_once_and_a_503_is_asked_again(site: Web, tmp_path: Path) -> None:
-    archive = site.archive("a.bin", CONTENT, "/gone", "/busy", "/good")
-    site.pages |= {"/gone": Page(b"", status=404), "/busy": Page(b"", status=503)}
+@pytest.mark.parametrize(
+    ("page", "asked"),
+    [
+        (Page(status=302, location="/good"), ["/first", "/good"]),
+        (Page(b"", status=404), ["/first", "/good"]),  # at once
+        (Page(b"", status=503), ["/first", "/first", "/first", "/good"]),  # is asked again
+        (Page(CONTENT[::-1]), ["/first", "/good"]),  # a wrong checksum: removed
+        (Page(b"<html>please log in</html>"), ["/first", "/good"]),  # another size: not even begun
+    ],
+)
+def test_what_one_mirror_does_not_give_the_next_does(page: Page, asked: list[str], site: Web, tmp_path: Path) -> None:
+    archive = site.archive("a.bin", CONTENT, "/first", "/good")
+    site.pages["/first"] = page
     assert download(archive, tmp_path, HASTY).read_bytes() == CONTENT
-    assert [path for path, _ in site.asked] == ["/gone", "/busy", "/busy", "/busy", "/good"]
+    assert [path for path, _ in site.asked] == asked and names(tmp_path) == {"a.bin"}
 
 
 def test_a_404_everywhere_is_one_line_with_each_reason(site: Web, tmp_path: Path) -> None:
@@ -230,6 +219,6 @@ def test_a_disk_without_room_for_archive_and_content_is_said_first(
     assert names(tmp_path) == set()
 
 
-def test_sizes_in_words() -> None:
+def test_sizes_format_size() -> None:
     sizes = {0: "0 bytes", 999: "999 bytes", 1000: "1 kB", 1_150_585_339: "1.151 GB", 10**15: "1000 TB"}
-    assert {size: in_words(size) for size in sizes} == sizes
+    assert {size: format_size(size) for size in sizes} == sizes

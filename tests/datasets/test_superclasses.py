@@ -1,4 +1,4 @@
-"""Families and names of source classes."""
+"""Superclasses and names of source classes."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from collections import Counter
 import pytest
 from timm.data import ImageNetInfo
 
-from l2sp_suite.datasets.superclasses import family_of, label_of
+from l2sp_suite.datasets import label_of, superclass_of
 
 
-def test_imagenets_families_have_their_known_sizes() -> None:
-    found = Counter(map(family_of, ImageNetInfo().label_names()))
+def test_imagenets_superclasses_have_their_known_sizes() -> None:
+    sizes = Counter(map(superclass_of, ImageNetInfo().label_names()))
     # 118 breeds (151 to 268), 59 birds (7 to 24, 80 to 100, 127 to 146), fish 0 to 6 and 389 to 397
-    assert (found["dogs"], found["birds"], found["fish"]) == (118, 59, 16)
-    assert sum(found.values()) == 1000
+    assert (sizes["dogs"], sizes["birds"], sizes["fish"]) == (118, 59, 16)
+    assert sum(sizes.values()) == 1000
 
 
 @pytest.mark.parametrize(
-    ("name", "family", "label"),
+    ("name", "superclass", "label"),
     [
         ("n01558993", "birds", "robin"),
         ("imagenet/n02110341", "dogs", "dalmatian"),
@@ -28,5 +28,5 @@ def test_imagenets_families_have_their_known_sizes() -> None:
         ("waffles", "waffles", "waffles"),
     ],
 )
-def test_families_and_names_for_people(name: str, family: str, label: str) -> None:
-    assert (family_of(name), label_of(name)) == (family, label)
+def test_superclasses_and_names_for_people(name: str, superclass: str, label: str) -> None:
+    assert (superclass_of(name), label_of(name)) == (superclass, label)

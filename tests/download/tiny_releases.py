@@ -13,38 +13,30 @@ from pathlib import Path
 from types import MappingProxyType
 
 import pytest
-import tiny_maps
-import tiny_sets
-import tiny_videos
+import tiny
 import yaml
 from web import HASTY, Page, Web
 
-from l2sp_suite.config.composition import CONFIGS
-from l2sp_suite.download import command, registry, state
-from l2sp_suite.download.registry import OFFICIAL, Archive, OfficialSet
-from l2sp_suite.download.sets import Wishes
+from l2sp_suite.config import CONFIGS
+from l2sp_suite.datasets import Classification
+from l2sp_suite.download import OFFICIAL, Archive, FetchOptions, OfficialSet, command, registry, state
 
-WISHES = Wishes(keep=False, patience=HASTY)
+OPTIONS = FetchOptions(keep=False, retry=HASTY)
 MODES = {".tar": "w", ".tgz": "w:gz", ".tar.gz": "w:gz", ".tar.bz2": "w:bz2"}
-LAYOUTS = {"pascal_context": "pascal_mat", "camvid": "camvid"}
 
 
 def write(name: str, root: Path) -> Path:
     """Write tiny set `name` where the registry says that it belongs, below `root`; returns its folder."""
+    layout = "pascal_mat" if name == "pascal_context" else state.load(name).reader
     folder = root / OFFICIAL[name].folder
-    reader = state.load(name).reader
-    if name in LAYOUTS:
-        tiny_maps.write(LAYOUTS[name], folder)
-    elif reader in tiny_videos.READERS:
-        tiny_videos.write(reader, folder)
-    else:
-        assert tiny_sets.write(name, root) == folder
+    named = tiny.LAYOUTS[layout][0] is Classification  # these are written below a folder, in one of their own
+    assert tiny.write(layout, root if named else folder) == folder
     return folder
 
 
 def pack(archive: Archive, whole: Path) -> bytes:
-    """The archive's file, of what lies at its places below `whole`."""
-    pairs = [(inside, whole / place) for inside, place in archive.places]
+    """The archive's file, of what lies at its paths below `whole`."""
+    pairs = [(inside, whole / path) for inside, path in archive.extract_to.items()]
     files = {
         f"{inside}/{path.relative_to(source)}" if path != source else inside: path.read_bytes()
         for inside, source in pairs
@@ -107,11 +99,11 @@ class Release:
 
     def _count(self, name: str) -> None:
         """The tiny set's own numbers become the official ones."""
-        found = state.inspect(state.load(name), self.source / name, ()).found
+        counts = state.inspect(state.load(name), self.source / name, ()).counts
         path = self.configs / "data" / f"{name}.yaml"
         content = yaml.safe_load(path.read_text())
         for numbers in ("official", "at_least"):
-            content[numbers] = {key: found[key] for key in content[numbers] or ()}
+            content[numbers] = {key: counts[key] for key in content[numbers] or ()}
         path.write_text(yaml.safe_dump(content))
 
 

@@ -7,7 +7,7 @@ import stat
 import tarfile
 import zipfile
 from collections import namedtuple
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 
 import pytest
 from hypothesis import given
@@ -44,18 +44,15 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {p.relative_to(folder).as_posix(): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
-@pytest.mark.parametrize("name", [*TARS, "x.zip"])
-def test_every_kind_unpacks(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", [*TARS, "x.zip", "labels.mat"])
+def test_every_kind_unpacks_and_a_plain_file_is_itself(name: str, tmp_path: Path) -> None:
     path = tmp_path / name
-    archive = tar(path, mode=TARS[name]) if name in TARS else zipped(path)
-    unpack(archive, tmp_path / "into")
-    assert contents(tmp_path / "into") == FILES
-
-
-def test_a_plain_file_is_itself(tmp_path: Path) -> None:
-    (tmp_path / "labels.mat").write_bytes(b"abc")
-    unpack(tmp_path / "labels.mat", tmp_path / "into")
-    assert contents(tmp_path / "into") == {"labels.mat": b"abc"}
+    if name == "labels.mat":
+        path.write_bytes(b"abc")
+    else:
+        tar(path, mode=TARS[name]) if name in TARS else zipped(path)
+    unpack(path, tmp_path / "into")
+    assert contents(tmp_path / "into") == ({name: b"abc"} if name == "labels.mat" else FILES)
 
 
 def hostile(name: str, kind: bytes = tarfile.REGTYPE, link: str = "") -> tarfile.TarInfo:
@@ -129,20 +126,20 @@ def test_damaged_archives_are_one_line(name: str, damage: str, tmp_path: Path) -
     assert "\n" not in str(caught.value) and str(path) in str(caught.value)
 
 
-@pytest.mark.parametrize("place", [0.4, 0.8, 0.9998])
 @pytest.mark.parametrize("name", ["x.tgz", "x.tar.bz2", "x.tar.xz"])
-def test_damage_deep_inside_is_found_too(name: str, place: float, tmp_path: Path) -> None:
+def test_damage_deep_inside_is_found_too(name: str, tmp_path: Path) -> None:
     path = tmp_path / name
     with tarfile.open(path, TARS[name]) as file:
-        for number in range(3):
-            info = tarfile.TarInfo(str(number))
-            info.size = 1_000_000
-            file.addfile(info, io.BytesIO(random.Random(number).randbytes(info.size)))
-    content = bytearray(path.read_bytes())
-    content[int(place * len(content))] ^= 255
-    path.write_bytes(content)
-    with pytest.raises(BadArchive, match="is damaged"):
-        unpack(path, tmp_path / "into")
+        info = tarfile.TarInfo("a")
+        info.size = 100_000
+        file.addfile(info, io.BytesIO(random.Random(0).randbytes(info.size)))
+    whole = path.read_bytes()
+    for place in (len(whole) // 3, len(whole) * 4 // 5, len(whole) - 6):
+        content = bytearray(whole)
+        content[place] ^= 255
+        path.write_bytes(content)
+        with pytest.raises(BadArchive, match="is damaged"):
+            unpack(path, tmp_path / f"into{place}")
 
 
 @pytest.mark.parametrize("end", [100, 512 + 512, 512 + 512 + 700])
@@ -164,14 +161,10 @@ def test_more_bytes_than_the_disk_has_are_refused(name: str, tmp_path: Path, mon
 
 @given(st.text(st.sampled_from("ab./\\:\0 ~é"), max_size=12))
 def test_a_safe_name_stays_inside_on_any_system(name: str) -> None:
-    from pathlib import PurePosixPath, PureWindowsPath
-
-    if not safe_name(name):
-        return
-    assert name and "\0" not in name
-    for kind in (PurePosixPath, PureWindowsPath):
-        path = kind(name)
-        assert not path.is_absolute() and not path.anchor and ".." not in path.parts
+    if safe_name(name):
+        assert name and "\0" not in name
+        for kind in (PurePosixPath, PureWindowsPath):
+            assert not kind(name).anchor and ".." not in kind(name).parts
 
 
 @given(st.lists(st.sampled_from(["a", "b.c", "Übung", ".", "x y", "001.Bird"]), min_size=1, max_size=5))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -9,8 +10,6 @@ import tiny_sets
 import torch
 from PIL import Image
 from torch import Tensor
-
-from l2sp_suite.datasets.flow_files import encode_flo, encode_pfm
 
 HEIGHT, WIDTH = 10, 12  # of tiny_sets.image
 READERS = ("davis2016", "monkaa_clean", "monkaa_final", "driving_clean", "driving_final", "flying_chairs")
@@ -50,9 +49,24 @@ def field(shade: int) -> Tensor:
     return torch.cat([torch.from_numpy(motion), torch.ones(1, HEIGHT, WIDTH)])
 
 
+def flo(field: Tensor) -> bytes:
+    """Middlebury's file of a field; unknown vectors are stored as 1e10."""
+    height, width = field.shape[1:]
+    vectors = torch.where(field[2] == 1, field[:2], 1e10).permute(1, 2, 0)
+    return b"PIEH" + struct.pack(f"<ii{vectors.numel()}f", width, height, *vectors.flatten().tolist())
+
+
+def pfm(field: Tensor, order: str = "<", header: bytes | None = None) -> bytes:
+    """Scene Flow's file of a field, the bottom row first; unknown vectors are stored as NaN."""
+    height, width = field.shape[1:]
+    rows = torch.cat([torch.where(field[2] == 1, field[:2], torch.nan), field[2:] * 7]).permute(1, 2, 0).flip(0)
+    header = header or b"PF\n%d %d\n%s\n" % (width, height, b"-1" if order == "<" else b"1")
+    return header + struct.pack(f"{order}{rows.numel()}f", *rows.flatten().tolist())
+
+
 def flow(path: Path, field: Tensor) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(encode_flo(field) if path.suffix == ".flo" else encode_pfm(field))
+    path.write_bytes(flo(field) if path.suffix == ".flo" else pfm(field))
 
 
 def mask(path: Path, values: np.ndarray, mode: str = "L") -> None:

@@ -1,4 +1,4 @@
-"""Moments: frames and their truth are moved as one, the vectors too; held by closed forms, by scipy and by warping."""
+"""Pairs: frames and their truth are moved as one, the vectors too; held by closed forms, by scipy and by warping."""
 
 from __future__ import annotations
 
@@ -13,13 +13,11 @@ import scipy.ndimage
 import scipy.stats
 import torch
 import torchvision.transforms.v2.functional as F
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from l2sp_suite.datasets.segmentation import IGNORED
-from l2sp_suite.datasets.transforms import seeded
-from l2sp_suite.datasets.video_transforms import Moment, MovingTransform, resize_flow, resize_frames, warp
+from l2sp_suite.datasets import IGNORED, Pair, RandomAffine, resize_fields, resize_flow, resize_frames, seeded, warp
 from l2sp_suite.utils.errors import UserError
 
 HEIGHT, WIDTH = 48, 64
@@ -27,9 +25,9 @@ ALL = {"scale": 0.3, "shift": 0.1, "rotation": 40.0, "flip": 0.5}
 TOLERANCE = 0.005  # of values in [0, 1]; half a grey value is 0.002
 
 
-def plain(size: tuple[int, int] = (HEIGHT, WIDTH), **ranges: float) -> MovingTransform:
+def plain(size: tuple[int, int] = (HEIGHT, WIDTH), **ranges: float) -> RandomAffine:
     """Nothing random, unless asked."""
-    return MovingTransform(size, **{"scale": 0.0, "shift": 0.0, "rotation": 0.0, "flip": 0.0, **ranges})
+    return RandomAffine(size, **{"scale": 0.0, "shift": 0.0, "rotation": 0.0, "flip": 0.0, **ranges})
 
 
 def noise(height: int = HEIGHT, width: int = WIDTH, seed: int = 0) -> Tensor:
@@ -59,7 +57,7 @@ def draws(*, zoom: float = 0.5, angle: float = 0.5, x: float = 0.5, y: float = 0
     return mock.patch("l2sp_suite.datasets.video_transforms.torch.rand", return_value=values)
 
 
-def same(a: Moment, b: Moment) -> bool:
+def same(a: Pair, b: Pair) -> bool:
     return all(x.dtype == y.dtype and torch.equal(x, y) for x, y in zip(a, b, strict=True))
 
 
@@ -72,15 +70,6 @@ def test_nothing_random_and_same_size_gives_back_the_input(truth: Tensor) -> Non
         frames, found = plain()((noise(), truth))
     assert frames.dtype == torch.float32 and torch.equal(frames, noise() / 255)
     assert found.dtype == truth.dtype and torch.equal(found, truth)
-
-
-@pytest.mark.parametrize("truth", [mask(20, 31), field(20, 31)])
-def test_types_and_shapes(truth: Tensor) -> None:
-    for size in ((20, 31), (HEIGHT, WIDTH)):
-        frames, found = MovingTransform(size, **ALL)((noise(20, 31), truth))
-        assert frames.shape == (2, 3, *size) and frames.dtype == torch.float32
-        assert 0 <= float(frames.min()) <= float(frames.max()) <= 1
-        assert found.shape == (*truth.shape[:-2], *size) and found.dtype == truth.dtype
 
 
 def test_flip_mirrors_the_picture_and_u() -> None:
@@ -99,23 +88,9 @@ def test_a_quarter_turn() -> None:
     with draws(angle=0.0):
         found = plain((40, 40), rotation=90)((noise(40, 40), mask(40, 40)))[1]
     assert torch.equal(found, torch.rot90(mask(40, 40)))
-
-
-def test_flip_comes_before_the_turn() -> None:
-    with draws(angle=1.0, flip=0.0):
+    with draws(angle=1.0, flip=0.0):  # the flip comes before the turn
         flow = plain((40, 40), rotation=90, flip=1)((noise(40, 40), constant(3, -1, 40, 40)))[1]
     torch.testing.assert_close(flow, constant(1, -3, 40, 40))
-
-
-@pytest.mark.parametrize(("zoom", "factor"), [(1.0, 1.5), (0.0, 0.5), (0.5, 1.0)])
-def test_zoom_scales_vectors(zoom: float, factor: float) -> None:
-    with draws(zoom=zoom):
-        frames, flow = plain(scale=0.5)((torch.full_like(noise(), 255), constant(3, -1)))
-    inside = (slice(None), slice(12, 36), slice(16, 48)) if factor < 1 else (slice(None),) * 3
-    torch.testing.assert_close(flow[inside], constant(3 * factor, -factor)[inside])
-    assert int(flow[2].sum()) == HEIGHT * WIDTH * min(1.0, factor) ** 2  # what is smaller leaves a margin
-    assert torch.equal(frames[0, 0] > 0.49, flow[2] == 1)
-    assert (flow[:, flow[2] == 0] == 0).all()
 
 
 def test_shift_is_a_share_of_each_side() -> None:
@@ -134,13 +109,10 @@ def test_shift_is_a_share_of_each_side() -> None:
     torch.testing.assert_close(flow, moved, atol=0, rtol=0)
 
 
-def test_resize_scales_vectors_by_axis() -> None:
+def test_resize_takes_the_nearest_of_truths_and_scales_vectors_by_axis() -> None:
     frames, flow = plain((24, 128))((noise(), constant(3, -1)))
     assert torch.equal(flow, constant(6, -0.5, 24, 128))
     assert torch.equal(frames, F.resize(noise(), [24, 128], antialias=True) / 255)
-
-
-def test_resize_takes_the_nearest_of_truths() -> None:
     rows, columns = 2 * torch.arange(24), torch.arange(128) // 2
     flow, found = field(), plain((24, 128))((noise(), field()))[1]
     # Halved, a pixel's centre lies between two rows: either will do.
@@ -158,7 +130,7 @@ def test_what_is_not_valid_stays_apart() -> None:
     flow[:2, flow[2] == 0] = math.nan
     for size in ((30, 30), (41, 37)):
         for k in range(10):
-            found = seeded(MovingTransform(size, **ALL), (noise(30, 30), flow), k)[1]
+            found = seeded(RandomAffine(size, **ALL), (noise(30, 30), flow), k)[1]
             assert ((found[2] == 0) | (found[2] == 1)).all()
             assert found[:2, found[2] == 1].isfinite().all()
 
@@ -166,7 +138,7 @@ def test_what_is_not_valid_stays_apart() -> None:
 # One map for all, with scipy as oracle
 
 
-def sources(transform: MovingTransform, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def sources(transform: RandomAffine, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """L, and where each pixel of the result lies in the source: (2, H, W), rows and columns, float64."""
     linear, shift = seeded(lambda _: transform.draw(), None, seed)
     height, width = transform.size
@@ -176,10 +148,9 @@ def sources(transform: MovingTransform, seed: int) -> tuple[np.ndarray, np.ndarr
     return np.array(linear), points[..., ::-1].transpose(2, 0, 1) - 0.5
 
 
-@settings(max_examples=40, deadline=None)
 @given(st.integers(0, 2**40), st.integers(6, 40), st.integers(6, 40))
 def test_is_what_scipy_samples(seed: int, height: int, width: int) -> None:
-    transform, item = MovingTransform((height, width), **ALL), (noise(height, width), mask(height, width))
+    transform, item = RandomAffine((height, width), **ALL), (noise(height, width), mask(height, width))
     linear, at = sources(transform, seed)
     frames, found = seeded(transform, item, seed)
     for channel, source in zip(frames.flatten(0, 1), item[0].flatten(0, 1), strict=True):
@@ -197,25 +168,11 @@ def test_is_what_scipy_samples(seed: int, height: int, width: int) -> None:
     torch.testing.assert_close(moved[:, clear], wanted[:, clear], atol=1e-5, rtol=0)
 
 
-@settings(max_examples=40, deadline=None)
-@given(st.integers(0, 2**40), st.sampled_from([(HEIGHT, WIDTH), (60, 50)]))
-def test_mask_lies_on_what_both_frames_show(seed: int, size: tuple[int, int]) -> None:
-    disc = torch.from_numpy(np.hypot(*np.ogrid[-19.5:28.5, -33.5:30.5]) < 12).to(torch.uint8)
-    item = (disc * 255).expand(2, 3, -1, -1), disc
-    frames, truth = seeded(MovingTransform(size, **ALL), item, seed)
-    assert torch.equal(frames[0], frames[1])
-    # Away from the disc's edge, over which the frames' interpolation reaches, both say the same.
-    most, least = (sign * torch.nn.functional.max_pool2d(sign * frames[0, :1], 5, 1, 2)[0] for sign in (1, -1))
-    assert torch.equal(least[least > 0.5] > 0.5, truth[least > 0.5] == 1)
-    assert (truth[most < 0.5] != 1).all()
-    assert (least > 0.5).sum() > 50 and (most < 0.5).sum() > 1000
-
-
 # Warping the second frame by the flow restores the first, whatever was done to both
 
 
 @functools.cache
-def film(seed: int, height: int = 72, width: int = 96) -> Moment:
+def film(seed: int, height: int = 72, width: int = 96) -> Pair:
     """Two frames of a smooth picture that moves by an affine map, both computed in closed form, and the exact flow."""
     rng = np.random.default_rng(seed)
     centre = np.array([width / 2, height / 2])
@@ -236,31 +193,28 @@ def film(seed: int, height: int = 72, width: int = 96) -> Moment:
     return torch.from_numpy((frames * 255).round().astype(np.uint8)), torch.from_numpy(flow.astype(np.float32))
 
 
-def interior(transform: MovingTransform, item: Moment, flow: Tensor, seed: int) -> Tensor:
+def interior(transform: RandomAffine, item: Pair, flow: Tensor, seed: int) -> Tensor:
     """Pixels (H, W) that show the source, and whose ends do."""
     white = seeded(transform, (torch.full_like(item[0], 255), item[1]), seed)[0][:, 0] > 0.999
     ends, inside = warp(white[1].float().expand(3, -1, -1), flow[:2])
     return white[0] & (ends[0] > 0.999) & inside & (flow[2] == 1)
 
 
-def misfit(transform: MovingTransform, item: Moment, seed: int, undo: Tensor | None = None) -> float:
-    """RMS difference, in [0, 1], of the first frame and the second one warped; `undo` (2, 2) spoils the vectors."""
+def misfit(transform: RandomAffine, item: Pair, seed: int) -> float:
+    """RMS difference, in [0, 1], of the first frame and the second one warped."""
     frames, flow = seeded(transform, item, seed)
     known = interior(transform, item, flow, seed)
     assert known.sum() > 0.25 * known.numel()
-    vectors = flow[:2] if undo is None else torch.einsum("ij,jhw->ihw", undo, flow[:2])
-    return float((warp(frames[1], vectors)[0] - frames[0])[:, known].square().mean().sqrt())
+    return float((warp(frames[1], flow[:2])[0] - frames[0])[:, known].square().mean().sqrt())
 
 
-@pytest.mark.parametrize("seed", range(10))
-def test_the_film_itself_is_restored(seed: int) -> None:
-    item = film(seed)
-    assert misfit(plain((72, 96)), item, 0) < TOLERANCE
-    still = float((item[0][0] / 255 - item[0][1] / 255).square().mean().sqrt())
-    assert still > 0.05  # what a flow of zero leaves
+def test_the_film_itself_is_restored() -> None:
+    for item in map(film, range(4)):
+        assert misfit(plain((72, 96)), item, 0) < TOLERANCE
+        still = float((item[0][0] / 255 - item[0][1] / 255).square().mean().sqrt())
+        assert still > 0.05  # what a flow of zero leaves
 
 
-@settings(max_examples=100, deadline=None)
 @given(
     st.integers(0, 2**40),
     st.integers(0, 50),
@@ -268,23 +222,8 @@ def test_the_film_itself_is_restored(seed: int) -> None:
     st.sampled_from([0.0, 0.5, 1.0]),
 )
 def test_warping_survives_the_transform(seed: int, number: int, size: tuple[int, int], flip: float) -> None:
-    transform = MovingTransform(size, scale=0.25, shift=0.1, rotation=45, flip=flip)
+    transform = RandomAffine(size, scale=0.25, shift=0.1, rotation=45, flip=flip)
     assert misfit(transform, film(number), seed) < TOLERANCE
-
-
-@pytest.mark.parametrize(
-    ("ranges", "drawn"),
-    [({"rotation": 40}, {"angle": 1.0}), ({"flip": 1}, {"flip": 0.0}), ({"scale": 0.4}, {"zoom": 1.0}),
-     ({"scale": 0.4}, {"zoom": 0.0}),
-     ({"rotation": 40, "flip": 1, "scale": 0.3}, {"angle": 0.0, "flip": 0.0, "zoom": 1.0})],
-)  # fmt: skip
-def test_vectors_left_as_they_were_fail_the_check(ranges: dict[str, float], drawn: dict[str, float]) -> None:
-    transform = plain((72, 96), **ranges)
-    with draws(**drawn):
-        undo = torch.tensor(transform.draw()[0]).inverse()
-        right = [misfit(transform, film(k), 0) for k in range(10)]
-        wrong = [misfit(transform, film(k), 0, undo) for k in range(10)]
-    assert max(right) < TOLERANCE < 3 * TOLERANCE < min(wrong)
 
 
 # Helpers
@@ -312,13 +251,17 @@ def test_resize_flow_keeps_an_affine_motion() -> None:
 
     found = resize_flow(motion(12, 16), (48, 96))
     torch.testing.assert_close(found[:, 2:-2, 3:-3], motion(48, 96)[:, 2:-2, 3:-3])
-
-
-def test_resize_flow_lets_gradients_through() -> None:
-    flow = torch.zeros(1, 2, 4, 4, requires_grad=True)
+    flow = torch.zeros(1, 2, 4, 4, requires_grad=True)  # and lets gradients through
     resize_flow(flow, (8, 4)).sum().backward()
     assert flow.grad is not None
     torch.testing.assert_close(flow.grad.sum((0, 2, 3)), torch.tensor([32.0, 64.0]))
+
+
+def test_resize_fields_takes_the_nearest_of_whole_batches() -> None:
+    fields = torch.stack([field(), field(seed=1)])
+    assert resize_fields(fields, (HEIGHT, WIDTH)) is fields
+    scaled = fields[:, :, 1::3] * torch.tensor([1, 1 / 3, 1])[:, None, None]
+    assert torch.equal(resize_fields(fields, (16, WIDTH)), scaled)
 
 
 def test_resize_frames() -> None:
@@ -344,10 +287,9 @@ def test_warp_takes_what_the_flow_points_at() -> None:
 # Randomness
 
 
-@settings(max_examples=20, deadline=None)
 @given(st.integers(0, 2**40), st.booleans())
 def test_pure_function_of_the_seed(seed: int, masked: bool) -> None:
-    transform, item = MovingTransform((30, 40), **ALL), (noise(), mask() if masked else field())
+    transform, item = RandomAffine((30, 40), **ALL), (noise(), mask() if masked else field())
     before = (item[0].clone(), item[1].clone())
     first = seeded(transform, item, seed)
     torch.rand(3)
@@ -362,7 +304,7 @@ def test_pure_function_of_the_seed(seed: int, masked: bool) -> None:
 def test_number_of_draws_is_constant() -> None:
     items = [(noise(), mask()), (noise(), field()), (noise(20, 30), mask(20, 30))]
     states = []
-    for transform in (plain(), plain((9, 7)), MovingTransform((HEIGHT, WIDTH), **ALL), plain(flip=1)):
+    for transform in (plain(), plain((9, 7)), RandomAffine((HEIGHT, WIDTH), **ALL), plain(flip=1)):
         for item in items:
             torch.manual_seed(7)
             transform(item)
@@ -371,9 +313,9 @@ def test_number_of_draws_is_constant() -> None:
 
 
 def test_ranges_are_reached_evenly() -> None:
-    transform = MovingTransform((8, 8), scale=0.4, shift=0.2, rotation=30, flip=0.3)
+    transform = RandomAffine((8, 8), scale=0.4, shift=0.2, rotation=30, flip=0.3)
     zooms, angles, shifts, flips = [], [], [], 0
-    for k in range(1500):
+    for k in range(800):
         linear, shift = seeded(lambda _: transform.draw(), None, k)
         (a, b), (_, d) = linear
         zooms.append(math.hypot(b, d))
@@ -384,13 +326,13 @@ def test_ranges_are_reached_evenly() -> None:
         (zooms, 0.6, 1.4), (angles, -30, 30), (np.array(shifts)[:, 0], -0.2, 0.2), (np.array(shifts)[:, 1], -0.2, 0.2)
     ):  # fmt: skip
         assert scipy.stats.kstest(values, "uniform", (low, high - low)).pvalue > 1e-4
-    assert scipy.stats.binomtest(flips, 1500, 0.3).pvalue > 1e-4
+    assert scipy.stats.binomtest(flips, 800, 0.3).pvalue > 1e-4
     for one, two in (
         (zooms, angles),
         (angles, np.array(shifts)[:, 0]),
         (np.array(shifts)[:, 0], [s[1] for s in shifts]),
     ):
-        assert abs(np.corrcoef(one, two)[0, 1]) < 0.12
+        assert abs(np.corrcoef(one, two)[0, 1]) < 0.15
 
 
 # Faults
@@ -414,5 +356,5 @@ def test_ranges_are_reached_evenly() -> None:
 )
 def test_settings_out_of_range(change: dict[str, object], expected: str) -> None:
     with pytest.raises(UserError, match=expected) as caught:
-        MovingTransform(**{"size": (8, 8), **ALL, **change})  # type: ignore[arg-type]
+        RandomAffine(**{"size": (8, 8), **ALL, **change})  # type: ignore[arg-type]
     assert "\n" not in str(caught.value)

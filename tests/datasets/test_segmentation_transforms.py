@@ -10,15 +10,12 @@ import numpy as np
 import pytest
 import scipy.stats
 import torch
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, ImageFilter
-from torch import Tensor
 
-from l2sp_suite.datasets.images import Pair, resize_map
-from l2sp_suite.datasets.segmentation import IGNORED
-from l2sp_suite.datasets.segmentation_transforms import ScaledCrop
-from l2sp_suite.datasets.transforms import seeded
+from l2sp_suite.datasets import IGNORED, Pair, ScaledCrop, seeded
+from l2sp_suite.datasets.images import resize_map
 from l2sp_suite.utils.errors import UserError
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -37,13 +34,6 @@ def pair(height: int, width: int, seed: int = 0) -> Pair:
     return torch.from_numpy(image), torch.from_numpy(rng.integers(0, 59, (height, width), dtype=np.uint8))
 
 
-def blocks(size: int, cell: int) -> Pair:
-    """A map of square cells, each of its own class, and an image whose channels all hold class + 1."""
-    row = torch.arange(size) // cell
-    labels = (row[:, None] * (size // cell) + row).to(torch.uint8)
-    return (labels + 1).expand(3, -1, -1), labels
-
-
 def draws(*values: float) -> object:
     """Makes the six draws (flip, size, top, left, blur, radius) what they are said to be."""
     return mock.patch(
@@ -51,28 +41,9 @@ def draws(*values: float) -> object:
     )
 
 
-# Alignment
+# The whole transform
 
 
-@settings(max_examples=60, deadline=None)
-@given(st.integers(0, 2**40), st.sampled_from(["short", "long"]))
-def test_image_and_map_stay_aligned(seed: int, edge: Edge) -> None:
-    transform = plain(48, 64, scale=(0.5, 2.0), edge=edge, flip=0.5)
-    image, labels = seeded(transform, blocks(64, 16), seed)
-    inside = labels != IGNORED
-    assert torch.equal(image[0] == 0, ~inside)  # what is padded in one is padded in the other
-    # Away from the borders of cells, over which the image's interpolation reaches, both say the same.
-    far = torch.nn.functional.max_pool2d(labels[None].float(), 7, 1, 3)[0] == labels
-    far &= -torch.nn.functional.max_pool2d(-labels[None].float(), 7, 1, 3)[0] == labels
-    far &= inside
-    for edge_of_crop in (far[:3], far[-3:], far[:, :3], far[:, -3:]):  # a cell may begin just outside
-        edge_of_crop.zero_()
-    assert far.sum() > 30
-    for channel in image:
-        assert torch.equal(channel[far].round() - 1, labels[far].float())
-
-
-@settings(max_examples=60, deadline=None)
 @given(st.integers(0, 2**40), st.integers(5, 60), st.integers(5, 60), st.sampled_from(["short", "long"]))
 def test_same_as_the_steps_one_by_one(seed: int, height: int, width: int, edge: Edge) -> None:
     transform = ScaledCrop(24, 30, MEAN, STD, edge=edge)
@@ -123,21 +94,11 @@ def test_maps_are_resized_as_by_pil(height: int, width: int, new_height: int, ne
 # Single steps
 
 
-def test_types_and_shapes() -> None:
-    image, labels = ScaledCrop(32, 36, MEAN, STD)(pair(30, 40))
-    assert image.shape == (3, 32, 32) and image.dtype == torch.float32
-    assert labels.shape == (32, 32) and labels.dtype == torch.uint8
-
-
-def test_whole_image_unscaled() -> None:
+def test_whole_image_unscaled_and_flipped() -> None:
     image, labels = pair(20, 20)
     found, found_map = plain(20, 20)((image, labels))
     torch.testing.assert_close(found, image.float())
-    assert torch.equal(found_map, labels)
-
-
-def test_flip() -> None:
-    image, labels = pair(20, 20)
+    assert found.dtype == torch.float32 and torch.equal(found_map, labels) and found_map.dtype == torch.uint8
     found, found_map = plain(20, 20, flip=1)((image, labels))
     torch.testing.assert_close(found, image.flip(-1).float())
     assert torch.equal(found_map, labels.flip(-1))
@@ -146,21 +107,9 @@ def test_flip() -> None:
     assert scipy.stats.binomtest(sum(flipped), 400, 0.5).pvalue > 1e-4
 
 
-@pytest.mark.parametrize(("height", "width"), [(10, 14), (14, 10), (10, 30), (30, 10)])
-def test_padding_is_right_and_below(height: int, width: int) -> None:
-    image, labels = pair(height, width)
-    found, found_map = ScaledCrop(20, 10, MEAN, STD, scale=(1, 1), blur=0, flip=0)((image, labels))
-    tall, wide = min(height, 20), min(width, 20)
-    assert (found_map[:tall, :wide] != IGNORED).all()
-    assert (found_map[tall:] == IGNORED).all() and (found_map[:, wide:] == IGNORED).all()
-    black = torch.tensor([-m / s for m, s in zip(MEAN, STD, strict=True)])[:, None]
-    for pad in (found[:, tall:].flatten(1), found[:, :, wide:].flatten(1)):
-        torch.testing.assert_close(pad, black.expand_as(pad))
-
-
 def test_every_crop_is_reached_equally() -> None:
     image, labels = torch.zeros(3, 6, 8, dtype=torch.uint8), torch.arange(48, dtype=torch.uint8).view(6, 8)
-    corners = [int(seeded(plain(4, 6), (image, labels), k)[1][0, 0]) for k in range(1500)]
+    corners = [int(seeded(plain(4, 6), (image, labels), k)[1][0, 0]) for k in range(600)]
     allowed = [8 * y + x for y in range(3) for x in range(5)]
     assert set(corners) == set(allowed)
     assert scipy.stats.chisquare([corners.count(c) for c in allowed]).pvalue > 1e-4
@@ -171,20 +120,10 @@ def test_both_presets_reach_their_whole_range(edge: Edge, blur: float) -> None:
     transform = ScaledCrop(8, 10, MEAN, STD, edge=edge, blur=blur)
     item, sizes = pair(12, 18), []
     with mock.patch.object(ScaledCrop, "resized", lambda _, h, w, target: (sizes.append(target), (8, 12))[1]):
-        for k in range(2000):
+        for k in range(600):
             seeded(transform, item, k)
     assert set(sizes) == set(range(5, 21))  # 0.5 and 2 times the base, both ends included
     assert scipy.stats.chisquare([sizes.count(n) for n in range(5, 21)]).pvalue > 1e-4
-
-
-@given(st.integers(1, 600), st.integers(1, 600), st.integers(1, 1040))
-def test_resized_edge(height: int, width: int, target: int) -> None:
-    for edge, pick, other in (("short", min, int), ("long", max, round)):
-        found = plain(8, 10, edge=edge).resized(height, width, target)
-        at = 0 if (height <= width) == (edge == "short") else 1
-        assert pick(found) == found[at] == target
-        exact = target * (height, width)[1 - at] / (height, width)[at]
-        assert found[1 - at] in {max(1, other(exact)), max(1, int(exact + 0.5) if edge == "long" else int(exact))}
 
 
 @pytest.mark.parametrize(
@@ -201,18 +140,14 @@ def test_blur_on_and_off() -> None:
     sharp = item[0].float()
     for chance, drawn, radius in ((1, 0.999, 0.8), (0.5, 0.49, 0.3), (0.5, 0.51, 0.8), (0, 0.0, 0.8)):
         with draws(0.9, 0, 0, 0, drawn, radius):
-            found = plain(20, 20, blur=chance)(item)[0]
+            found, labels = plain(20, 20, blur=chance)(item)
+        assert torch.equal(labels, item[1])
         picture = Image.fromarray(item[0].permute(1, 2, 0).numpy())
         blurred = torch.from_numpy(np.array(picture.filter(ImageFilter.GaussianBlur(radius)))).permute(2, 0, 1)
         torch.testing.assert_close(found, blurred.float() if drawn < chance else sharp)
     half = plain(20, 20, blur=0.5)
     hit = [not torch.allclose(seeded(half, item, k)[0], sharp, atol=0.01) for k in range(400)]
     assert 130 < sum(hit) <= 220  # a tiny radius changes nothing
-
-
-def test_blur_leaves_the_map_alone() -> None:
-    item = pair(20, 20)
-    assert torch.equal(plain(20, 20, blur=1)(item)[1], item[1])
 
 
 # Randomness
@@ -223,24 +158,18 @@ def tensors_equal(a: Pair, b: Pair) -> bool:
 
 
 @given(st.integers(0, 2**40))
-@settings(max_examples=20, deadline=None)
 def test_pure_function_of_the_seed(seed: int) -> None:
     transform, item = ScaledCrop(16, 20, MEAN, STD), pair(20, 26)
+    before = (item[0].clone(), item[1].clone())
     first = seeded(transform, item, seed)
     torch.rand(3)
     state = torch.get_rng_state()
-    assert tensors_equal(seeded(transform, item, seed), first)
-    assert torch.equal(torch.get_rng_state(), state)
-    assert not tensors_equal(seeded(transform, item, seed + 1), first)
-
-
-def test_input_is_left_alone_and_settings_survive_pickling() -> None:
-    item = pair(20, 26)
-    before = (item[0].clone(), item[1].clone())
-    transform = ScaledCrop(16, 20, MEAN, STD)
     again = pickle.loads(pickle.dumps(transform))  # as loader workers that are spawned need
-    assert tensors_equal(seeded(again, item, 5), seeded(transform, item, 5))
-    assert tensors_equal(item, before)
+    assert tensors_equal(seeded(again, item, seed), first)
+    assert torch.equal(torch.get_rng_state(), state) and tensors_equal(item, before)
+    assert not tensors_equal(seeded(transform, item, seed + 1), first)
+    last = item[0].permute(1, 2, 0).contiguous().permute(2, 0, 1)  # the order of the memory does not matter
+    assert tensors_equal(seeded(transform, (last, item[1]), seed), first)
 
 
 # Faults
@@ -262,10 +191,3 @@ def test_input_is_left_alone_and_settings_survive_pickling() -> None:
 def test_settings_out_of_range(change: dict[str, object], expected: str) -> None:
     with pytest.raises(UserError, match=expected):
         ScaledCrop(**{"crop": 8, "base": 10, "mean": MEAN, "std": STD, **change})  # type: ignore[arg-type]
-
-
-def test_image_whose_memory_is_channels_first_or_last_is_the_same() -> None:
-    image, labels = pair(20, 26)
-    last: Tensor = image.permute(1, 2, 0).contiguous().permute(2, 0, 1)
-    transform = ScaledCrop(16, 20, MEAN, STD)
-    assert tensors_equal(seeded(transform, (image, labels), 3), seeded(transform, (last, labels), 3))

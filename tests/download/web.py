@@ -10,10 +10,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-from l2sp_suite.download.download import Patience
-from l2sp_suite.download.registry import Archive
+from l2sp_suite.download import Archive, RetryPolicy
 
-HASTY = Patience(timeout=10, tries=3, pause=0)
+HASTY = RetryPolicy(timeout=10, tries=3, pause=0)
 
 
 @dataclass
@@ -40,12 +39,12 @@ class Web:
     """(path, Range) of each request."""
 
     def archive(self, file: str, content: bytes, *paths: str, checksum: str | None = "md5", **page: object) -> Archive:
-        """Publish a file at `paths`, by default at /file, and return its entry, whose places a test replaces."""
+        """Publish a file at `paths`, by default at /file, and return its entry, whose paths a test replaces."""
         for path in paths or (f"/{file}",):
             self.pages.setdefault(path, Page(content, **page))  # type: ignore[arg-type]
         known = None if checksum is None else f"{checksum}:{hashlib.new(checksum, content).hexdigest()}"
         mirrors = tuple(f"{self.url}{path}" for path in paths or (f"/{file}",))
-        return Archive(file, mirrors, len(content) if checksum else None, known, ())
+        return Archive(file, mirrors, {}, len(content) if checksum else None, known)
 
 
 @contextmanager
