@@ -1,4 +1,4 @@
-"""A task that the suite does not know: two Python files and two YAMLs, run, resumed, swept and shown."""
+"""A task that the suite does not know: two Python files and two YAMLs, run, resumed and swept."""
 
 from __future__ import annotations
 
@@ -90,14 +90,12 @@ def test_it_runs_and_resumes_where_it_was_killed(folder: Path) -> None:
     assert json.loads((half / "done.json").read_text())["value"] == done["value"]
 
 
-def test_a_plan_runs_it_in_both_arms_and_the_report_shows_it(folder: Path) -> None:
+def test_a_plan_runs_it_in_both_arms(folder: Path) -> None:
     (folder / "configs/sweep/toy.yaml").write_text(PLAN)
     out = run(folder, "reproduce.py", "scale=small", "plan=[toy]", "seeds=2", "jobs=1", "data=data")
     assert "4 runs done" in out and "FAILED" not in out
     seeds = sorted((folder / "results/small/runs/toy").glob("*/seed=*/done.json"))
     assert [path.parts[-3].split("-")[0] for path in seeds] == ["l2", "l2", "l2_sp", "l2_sp"]
-    rows = (folder / "results/small/rows.csv").read_text().splitlines()
-    assert sum(",toy," in line or line.startswith("toy,") for line in rows) == 4
     again = run(folder, "reproduce.py", "scale=small", "plan=[toy]", "seeds=2", "jobs=1", "data=data")
     assert "0 runs done" in again and "4 were done before" in again
 

@@ -1,4 +1,4 @@
-"""Running statistics of batch norm at the start: those of the pre-trained network, or those of a new one."""
+"""A run begins with the pre-trained weights of its parts, and with the running statistics that it asks for."""
 
 from __future__ import annotations
 
@@ -7,84 +7,71 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from l2sp_suite.models.batch_norm import freeze_statistics
-from l2sp_suite.pretrained.load import PretrainedWeights, load_pretrained, save_weights
-from l2sp_suite.tasks.registry import build_approach
-from l2sp_suite.training.optimizer import build_optimizer
+from l2sp_suite.config import TrainConfig
+from l2sp_suite.pretrained import save_weights
+from l2sp_suite.tasks import Task, task_class
+from l2sp_suite.training import build_optimizer, data_root
 from l2sp_suite.utils.errors import UserError
-from miniworld import ensure_world
 
 STATISTICS = {"running_mean": 0, "running_var": 1, "num_batches_tracked": 0}
 """With the values of a new network."""
 
 
+def prepared(cfg: TrainConfig, **files: Path) -> Task:
+    task = task_class(cfg)(cfg, data_root(cfg))
+    task.prepare(files, torch.device("cpu"))
+    return task
+
+
 def of_another(state: dict[str, Tensor]) -> dict[str, Tensor]:
     """Tensors of these names and shapes with values that no new network has."""
     generator = torch.Generator().manual_seed(5)
-    return {
-        n: torch.rand(t.shape, generator=generator) + 2 if t.is_floating_point() else t + 7 for n, t in state.items()
-    }
+    drawn = {n: torch.rand(t.shape, generator=generator) + 2 for n, t in state.items() if t.is_floating_point()}
+    return {n: drawn.get(n, t + 7) for n, t in state.items()}
 
 
-def check(state: dict[str, Tensor], start: dict[str, Tensor], statistics: str) -> None:
-    """Whether a network that began from `start` has its weights, and the right statistics."""
-    for name, tensor in start.items():
-        initial = STATISTICS.get(name.rpartition(".")[2])
-        if statistics == "fresh" and initial is not None:
-            assert bool((state[name] == initial).all()), name
-        else:
-            assert torch.equal(state[name], tensor), name
-
-
-@pytest.mark.parametrize("statistics", ["load", "fresh"])
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("experiment", "part", "prefix", "head"),
+    ("experiment", "prefix", "head"),
     [
-        ("dstl_cub200", "objects", "", "fc."),
-        ("encnet50_pcontext", "scenes", "backbone.", "head."),
-        ("segflow_star_davis", "clips", "segmentation.", "segmentation_head."),
+        ("dstl_cub200", "", "fc."),
+        ("encnet50_pcontext", "backbone.", "head."),
+        ("segflow_star_davis", "segmentation.", "segmentation_head."),
     ],
 )
 def test_a_run_begins_with_the_weights_and_the_statistics_asked_for(
-    experiment: str, part: str, prefix: str, head: str, statistics: str, smoke: Any, artifacts: Path, tmp_path: Path
+    experiment: str, prefix: str, head: str, smoke: Any, tmp_path: Path
 ) -> None:
-    base = (f"experiment={experiment}", "weights.experiment=null", "approach.network.frozen_bn=false")
-    root, cpu = ensure_world(artifacts, "tiny", part), torch.device("cpu")
-    fresh = build_approach(smoke(*base, "reg=l2", "weights.source=none"), root, {}, cpu).model.state_dict()
-    start = of_another({n: t for n, t in fresh.items() if n.startswith(prefix) and not n.startswith(("aux.", head))})
-    path = tmp_path / "start.safetensors"
-    save_weights(path, {name.removeprefix(prefix): tensor for name, tensor in start.items()})
-    cfg = smoke(*base, "weights.source=file", f"weights.statistics={statistics}", "reg.decay_scope=all")
-    approach = build_approach(cfg, root, {"weights": path}, cpu)
-    check(approach.model.state_dict(), start, statistics)
-    assert any(name.endswith("running_var") for name in start)
-    point = build_optimizer(approach.model, approach.start, cfg.reg, cfg.optim, approach.lr_factors).point
-    assert point is not None and point.distance_to_start() == 0  # the penalty is one of parameters alone
-    assert set(point.partition.shared) == {name for name in start if name.rpartition(".")[2] not in STATISTICS}
+    base = (f"experiment={experiment}", "weights.experiment=null", "task.network.frozen_bn=false")
+    scratch = prepared(smoke(*base, "reg=l2", "weights.source=none"))
+    assert scratch.pretrained == {}
+    new = scratch.model.state_dict()
+    w0 = of_another({n: t for n, t in new.items() if n.startswith(prefix) and not n.startswith(("aux.", head))})
+    assert any(name.endswith("running_var") for name in w0)
+    path = tmp_path / "w0.safetensors"
+    save_weights(path, {name.removeprefix(prefix): tensor for name, tensor in w0.items()})
+    for statistics in ("load", "fresh"):
+        cfg = smoke(*base, "weights.source=file", f"weights.statistics={statistics}", "reg.penalize=all")
+        task = prepared(cfg, weights=path)
+        for name, tensor in task.model.state_dict().items():
+            initial = STATISTICS.get(name.rpartition(".")[2]) if statistics == "fresh" else None
+            expected = w0.get(name, new[name])
+            assert torch.equal(tensor, expected if initial is None else torch.full_like(expected, initial)), name
+        penalized = build_optimizer(task.model, task.pretrained, cfg.arm, cfg.optim, task.lr_factors)
+        assert penalized.monitor()["distance_w0"] == 0  # the penalty is one of parameters alone
+        shared = set(penalized.penalty.partition.shared)
+        assert shared == {name for name in w0 if name.rpartition(".")[2] not in STATISTICS}
+        origin = task.notes["pretrained"]["weights"]
+        assert origin["origin"] == str(path) and len(origin["sha256"]) == 64 and "tensors loaded" in origin["report"]
 
 
-def two_norms() -> nn.ModuleDict:
-    return nn.ModuleDict({"a": nn.BatchNorm2d(2), "b": nn.BatchNorm1d(3), "c": nn.Linear(3, 2)})
-
-
-def test_what_is_not_loaded_is_reported_as_new() -> None:
-    net = two_norms()
-    start = of_another({n: t for n, t in net.state_dict().items() if n[0] in "ac"})
-    report = load_pretrained(net, PretrainedWeights(start, "", "test"), "fresh")
-    assert set(report.loaded) == {"a.weight", "a.bias", "c.weight", "c.bias"} and not report.unused
-    assert {"a.running_mean", "a.running_var"} <= set(report.missing)
-    check(net.state_dict(), start, "fresh")
-
-
-def test_a_frozen_norm_needs_statistics() -> None:
-    net = two_norms()
-    freeze_statistics(net["a"])
-    start = of_another(net.state_dict())
-    with pytest.raises(UserError, match=r"batch norm a uses .*frozen_bn=false") as caught:
-        load_pretrained(net, PretrainedWeights(start, "", "test"), "fresh")
-    assert "\n" not in str(caught.value)
-    others = {name: tensor for name, tensor in start.items() if name[0] != "a"}
-    load_pretrained(net, PretrainedWeights(others, "", "test"), "fresh")  # a start of another part says nothing of that one
-    check(net.state_dict(), others, "fresh")
+@pytest.mark.slow
+def test_weights_of_a_part_of_the_backbone_are_refused(smoke: Any, tmp_path: Path) -> None:
+    base = ("experiment=encnet50_pcontext", "weights.experiment=null")
+    whole = of_another(prepared(smoke(*base, "reg=l2", "weights.source=none")).model.backbone.state_dict())
+    path = tmp_path / "w0.safetensors"
+    save_weights(path, {name: t for name, t in whole.items() if name.startswith("conv1.")})
+    with pytest.raises(UserError, match=r"w0\.safetensors: has no fitting weights for \d+ of the backbone's \d+"):
+        prepared(smoke(*base, "weights.source=file"), weights=path)
