@@ -1,231 +1,179 @@
-"""The loop: resume bit for bit after kill -9, NaN, schedules, and what both arms share."""
+"""A run through the loop: resume bit for bit after kill -9, NaN, pre-training, and what both arms share."""
+
+from __future__ import annotations
 
 import json
 import math
 import os
-import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from safetensors.torch import load_file
 
-from l2sp_suite.config.compose import compose
-from l2sp_suite.config.schema import ScheduleConfig
-from l2sp_suite.runs import run_of, source_of
-from l2sp_suite.tasks.classification.task import DSTL
-from l2sp_suite.training.loop import total_steps
-from l2sp_suite.training.optimizer import build_optimizer
-from l2sp_suite.training.schedule import lr_factor
-from l2sp_suite.training.trainer import train
+from l2sp_suite.config import RunSpec, TrainConfig, compose, resolve
+from l2sp_suite.runs import Run
+from l2sp_suite.tasks.classification.task import Task
+from l2sp_suite.training import checkpoint
 from l2sp_suite.utils.errors import Diverged, UserError
+from run_files import done_of, env_of, equal, log_of, run_of, trained
 
+pytestmark = pytest.mark.slow
 KILLED = """
 import os, signal, sys
-from l2sp_suite.tasks.classification.task import DSTL
-from l2sp_suite.config.compose import compose
-from l2sp_suite.training.trainer import train
+from l2sp_suite.config import spec_of
+from l2sp_suite.tasks.classification.task import Task
+from l2sp_suite.training import train
 
-batches = DSTL.batches
+batches = Task.batches
 def cut(self, first, last):
     for step, batch in enumerate(batches(self, first, last), start=first):
         if step == 6:
             os.kill(os.getpid(), signal.SIGKILL)
         yield batch
-cfg = compose(sys.argv[1:])
-train(compose([*sys.argv[1:], "reg=l2"]))
-DSTL.batches = cut
-train(cfg)
+for source in spec_of(sys.argv[1:]).pretraining.values():
+    train(source)
+Task.batches = cut
+train(spec_of(sys.argv[1:]))
 """
 
 
-def final_state(cfg) -> dict:
-    """Trains a run and keeps its last checkpoint, which finishing would remove."""
-    run = run_of(cfg)
-    run.path.mkdir(parents=True, exist_ok=True)
-    kept = run.path / "kept.pt"
-    unlink = Path.unlink
-    try:
-        Path.unlink = lambda self, **kw: self.rename(kept) if self == run.checkpoint else unlink(self, **kw)  # type: ignore
-        train(cfg)
-    finally:
-        Path.unlink = unlink  # type: ignore[method-assign]
-    return torch.load(kept, weights_only=True)
+@pytest.fixture
+def last_state(monkeypatch: pytest.MonkeyPatch) -> Callable[[TrainConfig], dict[str, Any]]:
+    """Trains a run and gives its last checkpoint, which finishing removes."""
+    save, files = checkpoint.save, dict[Path, Path]()
+
+    def kept(path: Path, *args: Any) -> None:
+        save(path, *args)
+        files[path] = path.with_name("kept.pt")
+        files[path].write_bytes(path.read_bytes())
+
+    monkeypatch.setattr(checkpoint, "save", kept)
+    return lambda cfg: torch.load(files[trained(cfg).checkpoint], weights_only=True)
 
 
-def equal(a, b) -> bool:
-    if isinstance(a, torch.Tensor):
-        return torch.equal(a, b)
-    if isinstance(a, dict):
-        return a.keys() == b.keys() and all(equal(a[k], b[k]) for k in a)
-    if isinstance(a, list | tuple):
-        return len(a) == len(b) and all(equal(x, y) for x, y in zip(a, b, strict=True))
-    return a == b
-
-
-def log_of(cfg) -> list[dict]:
-    lines = [json.loads(line) for line in (run_of(cfg).path / "metrics.jsonl").read_text().splitlines()]
-    return [{k: v for k, v in line.items() if k != "seconds"} for line in lines]
-
-
-def fits_of(cfg) -> list[dict]:
-    return [line for line in log_of(cfg) if line["split"] == "fit"]
-
-
-def done_of(cfg) -> dict:
-    done = json.loads((run_of(cfg).path / "done.json").read_text())
-    return {key: value for key, value in done.items() if key not in ("seconds", "peak_memory_mb")}
-
-
-def test_ten_steps_equal_four_kill_nine_and_six(smoke, tmp_path: Path, artifacts: Path) -> None:
+def test_ten_steps_equal_four_kill_nine_and_six(smoke: Any, last_state: Any, tmp_path: Path, artifacts: Path) -> None:
     # Dropout draws from the global generator, so that its state must be restored too.
-    overrides = ["optim.steps=10", "runtime.checkpoint_every=4", "approach.network.dropout=0.5"]
+    overrides = ["optim.steps=10", "runtime.checkpoint_every=4", "task.network.dropout=0.5"]
     whole = smoke(*overrides, f"paths.results='{tmp_path}/whole'")
-    cut = [f"paths.results='{tmp_path}/cut'", f"paths.artifacts='{artifacts}'", "runtime.threads=1"]
-    cut = ["experiment=dstl_cub200", "scale=smoke", *cut, *overrides]
+    cut = ["experiment=dstl_cub200", "scale=smoke", f"paths.results='{tmp_path}/cut'", f"paths.artifacts='{artifacts}'"]
+    cut += ["runtime.threads=1", *overrides]
     process = subprocess.run([sys.executable, "-c", KILLED, *cut], capture_output=True, text=True, check=False)
     assert process.returncode == -9, process.stderr
     half = run_of(compose(cut))
-    assert torch.load(half.checkpoint, weights_only=True)["step"] == 4
-    assert not half.done
-    assert equal(final_state(whole), final_state(compose(cut)))
-    assert log_of(whole) == log_of(compose(cut))
-    assert done_of(whole) == done_of(compose(cut))
+    assert torch.load(half.checkpoint, weights_only=True)["step"] == 4 and not half.done
+    assert [line["step"] for line in log_of(half)] == [1, 2, 3, 4, 5, 6]  # two of which are done again
+    assert equal(last_state(whole), last_state(compose(cut)))
+    assert log_of(run_of(whole)) == log_of(half) and done_of(run_of(whole)) == done_of(half)
+    assert half.done and not half.checkpoint.exists()
 
 
-def test_finished_run_is_not_trained_again(smoke, monkeypatch: pytest.MonkeyPatch) -> None:
-    train(smoke())
+def test_a_finished_run_is_not_trained_again(
+    finished: Callable[[str, str], Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = finished("dstl_cub200", "l2_sp")
     monkeypatch.setattr("l2sp_suite.training.trainer.fit", None)
-    assert train(smoke()).done
+    assert trained(run.spec.config).done
 
 
-def test_both_arms_see_the_same_and_differ_in_the_pull(smoke, artifacts: Path) -> None:
+def test_both_arms_see_the_same_and_differ_in_the_pull(smoke: Any) -> None:
     """alpha = beta = 0 makes the arms one and the same run; the usual setting does not."""
-    logs = []
-    for reg in ("l2", "l2_sp"):
-        cfg = smoke(f"reg={reg}", "reg.alpha=0", "reg.beta=0")
-        train(cfg)
-        logs.append(log_of(cfg))
+
+    def arms(*overrides: str) -> list[Run]:
+        return [trained(smoke(f"reg={reg}", *overrides)) for reg in ("l2", "l2_sp")]
+
+    logs = [log_of(run) for run in arms("reg.alpha=0", "reg.beta=0")]
     assert logs[0] == logs[1]
-    train(smoke("reg=l2", "reg.alpha=5"))
-    train(smoke("reg=l2_sp", "reg.alpha=5"))
-    apart = [fits_of(smoke(f"reg={reg}", "reg.alpha=5"))[-1] for reg in ("l2", "l2_sp")]
-    assert apart[1]["distance_w0"] < apart[0]["distance_w0"] and apart[0]["distance_zero"] < apart[1]["distance_zero"]
+    l2, l2_sp = (log_of(run, "fit")[-1] for run in arms("reg.alpha=5"))
+    assert l2_sp["distance_w0"] < l2["distance_w0"] and l2["distance_zero"] < l2_sp["distance_zero"]
 
 
-def test_nan_loss_stops_with_step_and_learning_rate(smoke, monkeypatch: pytest.MonkeyPatch) -> None:
-    train(smoke("reg=l2"))  # makes the source run first
-    loss = DSTL.loss
-    calls = iter([1.0, 1.0, math.nan])
-    monkeypatch.setattr(DSTL, "loss", lambda self, batch: loss(self, batch) * next(calls))
-    run = run_of(smoke())
+def test_the_target_starts_from_its_pre_training_run(finished: Callable[[str, str], Run]) -> None:
+    run = finished("dstl_cub200", "l2_sp")
+    source = Run(run.spec.pretraining["weights"])
+    weights, env, made = load_file(source.weights), env_of(run), env_of(source)
+    assert env["pretrained"]["weights"]["origin"] == str(source.weights)
+    assert env["partition"]["shared"] > env["partition"]["new"] > 0
+    assert sum(w.numel() for w in weights.values() if w.ndim == 4) == env["partition"]["shared"]
+    described = {"experiment": "source/dstl", "scale": "smoke", "classes": made["classes"], "images": made["images"]}
+    assert env["pretrained_runs"]["weights"] == described
+    assert source.spec.makes_weights and source.spec.labels == {} and not run.weights.exists()
+
+
+def test_what_each_layer_moved_is_logged_at_the_end(finished: Callable[[str, str], Run]) -> None:
+    run = finished("dstl_cub200", "l2_sp")
+    last, layers = log_of(run, "fit")[-1], log_of(run)[-1]["layers"]
+    assert len(layers) > 10 and last["distance_w0"] > 0 and all(name.endswith("weight") for name in layers)
+    moved, lengths, _ = (math.hypot(*column) for column in zip(*layers.values(), strict=True))
+    assert (moved, lengths) == pytest.approx((last["distance_w0"], last["distance_zero"]), rel=1e-4)
+    assert done_of(run)["distance"] == {"w0": last["distance_w0"], "zero": last["distance_zero"]}
+
+
+def test_evaluations_stand_in_the_log_and_the_result(finished: Callable[[str, str], Run]) -> None:
+    run = finished("dstl_cub200", "l2")
+    done = done_of(run)
+    assert (done["metric"], done["better"], done["steps"]) == ("accuracy", "higher", 4)
+    assert done["value"] == done["results"]["test"]["accuracy"] and done["train_metric"] == "accuracy"
+    for split, result in done["results"].items():
+        (line,) = log_of(run, split)
+        assert {"accuracy": line["accuracy"], "n": line["n"]} == result
+
+
+def test_from_scratch_there_is_no_anchor(smoke: Any) -> None:
+    run = trained(smoke("reg=l2", "weights.source=none", "weights.experiment=null", "study='from_scratch/x'"))
+    assert done_of(run)["distance"] == {} and env_of(run)["partition"] is None and not log_of(run, "layers")
+
+
+def test_a_pre_training_run_has_its_own_threads_whoever_starts_it(smoke: Any, tmp_path: Path) -> None:
+    spec = resolve(smoke("reg=l2", "runtime.threads=2", "seed=3", "weights.seed=3"))
+    run = trained(spec.config)
+    assert [env_of(r)["threads"] for r in (Run(spec.pretraining["weights"]), run)] == [1, 2]  # as in a campaign
+
+
+# Losses that are not finite
+
+
+def test_nan_loss_stops_with_step_and_learning_rate(smoke: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    spec: RunSpec = resolve(smoke())
+    for source in spec.pretraining.values():
+        trained(source.config)
+    loss, calls = Task.loss, iter([1.0, 1.0, math.nan])
+    monkeypatch.setattr(Task, "loss", lambda self, model, batch: loss(self, model, batch) * next(calls))
+    run = Run(spec)
     with pytest.raises(UserError, match=r"the loss is nan at step 2 with learning rate [\d.e-]+: lower optim\.lr"):
-        train(smoke())
+        trained(spec.config)
     assert "nan at step 2" in json.loads((run.path / "failed.json").read_text())["error"]
-    done = json.loads((run.path / "done.json").read_text())
-    assert run.done and math.isnan(done["value"]) and done["steps"] == 4 and done["lost_step"] == 2  # counted as lost
+    done = done_of(run)
+    assert run.done and math.isnan(done["value"]) and done["steps"] == 4 and done["diverged_at"] == 2
     with pytest.raises(Diverged, match="nan at step 2"):  # said again, not tried again
-        train(smoke())
+        trained(spec.config)
 
 
-def test_a_source_has_threads_of_its_own_whoever_starts_it(smoke) -> None:
-    cfg = smoke("reg=l2", "runtime.threads=2", "seed=3")
-    shutil.rmtree(run_of(source_of(cfg)[1]).path, ignore_errors=True)
-    run = train(cfg)
-    found = [json.loads((r.path / "env.json").read_text())["threads"] for r in (run_of(source_of(cfg)[1]), run)]
-    assert found == [1, 2]  # so that its weights are the same as in a campaign
-
-
-def test_weights_lost_in_the_last_step_are_noticed(smoke) -> None:
+def test_weights_lost_in_the_last_step_are_noticed(smoke: Any) -> None:
     with pytest.raises(Diverged, match="a weight is not finite after the last step, 1"):
-        train(smoke("optim.lr=1e38", "optim.steps=1", "reg.alpha=1e30", "reg.beta=1e30"))
+        trained(smoke("optim.lr=1e38", "optim.steps=1", "reg.alpha=1e30", "reg.beta=1e30"))
 
 
-def test_a_source_that_diverges_is_not_finished(smoke, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(DSTL, "loss", lambda self, batch: torch.tensor(math.inf))
+def test_a_pre_training_run_that_diverges_is_not_finished(smoke: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Task, "loss", lambda self, model, batch: torch.tensor(math.inf))
     cfg = smoke("experiment=source/dstl", "reg=l2", "optim.lr=0.012")
     with pytest.raises(Diverged, match=run_of(cfg).path.name):
-        train(cfg)
+        trained(cfg)
     assert not (run_of(cfg).path / "done.json").exists()
 
 
-def test_source_run_keeps_its_weights_and_the_target_starts_from_them(smoke) -> None:
-    source = train(smoke("experiment=source/dstl", "reg=l2"))
-    weights = load_file(source.weights)
-    run = train(smoke())
-    env = json.loads((run.path / "env.json").read_text())
-    assert (
-        env["start"]["origin"].endswith("model.safetensors")
-        and env["partition"]["shared"] > env["partition"]["new"] > 0
-    )
-    assert sum(w.numel() for n, w in weights.items() if w.ndim == 4) == env["partition"]["shared"]
-    trained_on = json.loads((source.path / "env.json").read_text())
-    told = env["sources"]["weights"]
-    assert told == {"experiment": "source/dstl", "scale": "smoke", **{k: trained_on[k] for k in ("classes", "images")}}
-
-
-def test_from_scratch_decays_the_same_weights(smoke) -> None:
-    run = train(smoke("reg=l2", "weights.source=none", "weights.experiment=null", "study='from_scratch/x'"))
-    assert json.loads((run.path / "done.json").read_text())["distance"] == {}
-
-
-def test_what_each_layer_moved_is_logged_at_the_end(smoke) -> None:
-    run = train(smoke())
-    last, layers = fits_of(smoke())[-1], log_of(smoke())[-1]["layers"]
-    assert len(layers) > 10 and last["distance_w0"] > 0
-    moved, lengths, _ = (math.hypot(*column) for column in zip(*layers.values(), strict=True))
-    assert (moved, lengths) == pytest.approx((last["distance_w0"], last["distance_zero"]), rel=1e-4)
-    assert all(name.endswith("weight") for name in layers) and run.done
-
-
-def test_checkpoint_of_another_start_is_refused(smoke, artifacts: Path) -> None:
-    model = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 3))
-    cfg = smoke("reg=l2_sp")
-    one = build_optimizer(model, {"0.weight": torch.ones(4, 3, 3, 3)}, cfg.reg, cfg.optim, {})
-    two = build_optimizer(model, {"0.weight": torch.full((4, 3, 3, 3), 2.0)}, cfg.reg, cfg.optim, {})
-    with pytest.raises(UserError, match="checksum"):
-        two.load_state_dict(one.state_dict())
-
-
-def test_damaged_checkpoint_names_the_file(smoke) -> None:
+def test_a_damaged_checkpoint_names_the_file(smoke: Any) -> None:
     run = run_of(smoke())
     run.path.mkdir(parents=True)
     run.checkpoint.write_bytes(os.urandom(64))
     with pytest.raises(UserError, match=r"checkpoint\.pt: cannot resume"):
-        train(smoke())
+        trained(smoke())
 
 
-def test_schedules_in_closed_form(smoke) -> None:
-    schedule = compose(["experiment=dstl_cub200", "scale=paper"]).optim.schedule
-    # CUB: 5,994 images in batches of 64 are 93 full steps an epoch; x0.1 every 10 epochs.
-    factors = [lr_factor(schedule, step, 2790, 93) for step in (0, 929, 930, 1859, 1860, 2789)]
-    assert factors == pytest.approx([1, 1, 0.1, 0.1, 0.01, 0.01])
-    schedule.every_epochs, schedule.every_steps = None, 5
-    assert [lr_factor(schedule, step, 2790, 93) for step in (4, 5, 10)] == pytest.approx([1, 0.1, 0.01])
-    schedule.kind = "cosine"
-    assert lr_factor(schedule, 0, 100, 1) == 1 and lr_factor(schedule, 50, 100, 1) == pytest.approx(0.5)
-    schedule.kind, schedule.power = "poly", 0.9
-    assert lr_factor(schedule, 24_959, 24_960, 312) == pytest.approx((1 / 24_960) ** 0.9)
-    schedule.kind, schedule.warmup_steps = "constant", 9
-    assert [lr_factor(schedule, s, 100, 1) for s in (0, 4, 9, 50)] == pytest.approx([0.1, 0.5, 1, 1])
-    schedule.kind = "step"
-    with pytest.raises(UserError, match="staircase, cosine, poly or constant"):
-        lr_factor(schedule, 0, 1, 1)
-
-
-@given(st.sampled_from(["staircase", "cosine", "poly", "constant"]), st.integers(1, 500), st.integers(0, 20))
-@settings(max_examples=100, deadline=None)
-def test_factor_lies_in_0_1_and_never_rises_after_warm_up(kind: str, total: int, warmup: int) -> None:
-    schedule = ScheduleConfig(kind=kind, warmup_steps=warmup, every_epochs=10, every_steps=None, factor=0.1, power=0.9)
-    factors = [lr_factor(schedule, step, total, 3) for step in range(total)]
-    assert all(0 < f <= 1 for f in factors)
-    assert all(a >= b - 1e-12 for a, b in zip(factors[warmup:], factors[warmup + 1 :], strict=False))
-
-
-def test_length_in_steps_or_epochs() -> None:
-    paper, mini = (compose(["experiment=dstl_cub200", f"scale={scale}"]).optim for scale in ("paper", "mini"))
-    assert total_steps(paper, 93) == 2790 and total_steps(mini, 93) == mini.steps
+def test_a_device_that_is_not_there_is_said_in_one_line(smoke: Any) -> None:
+    with pytest.raises(UserError, match=r"runtime\.device=abacus: not usable here; use auto, cpu or cuda"):
+        trained(smoke("runtime.device=abacus"))

@@ -1,82 +1,55 @@
-"""The learning rates of the published protocols at every boundary, for the numbers of steps of the official sets."""
+"""Learning rates in closed form; those of the protocols are in tests/protocol."""
 
 from __future__ import annotations
 
-import itertools
-from typing import cast
+import math
+from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from l2sp_suite.config.compose import CONFIGS, compose
-from l2sp_suite.config.schema import TrainConfig
-from l2sp_suite.datasets.loader import steps_per_epoch
-from l2sp_suite.tasks.video.config import SegFlowConfig
-from l2sp_suite.tasks.video.phases import PhaseSchedule
-from l2sp_suite.training.loop import total_steps
+from l2sp_suite.config import ScheduleConfig, compose
+from l2sp_suite.training import total_steps
 from l2sp_suite.training.schedule import lr_factor
+from l2sp_suite.utils.errors import UserError
 
-PAPER = {path.stem: compose([f"experiment={path.stem}", "scale=paper"]) for path in CONFIGS.glob("experiment/*_*.yaml")}
-DSTL, ENCNET, SEGFLOW = (
-    sorted(name for name, cfg in PAPER.items() if cfg.approach.name == approach and cfg.paper is not None)
-    for approach in ("dstl", "encnet", "segflow")
+PLAIN = ScheduleConfig(kind="constant", warmup_steps=0, step_size=3, step_unit="epochs", gamma=0.1, power=0.9)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"kind": "step"}, {0: 1, 14: 1, 15: 0.1, 29: 0.1, 30: 0.01, 99: 0.1**6}),  # 3 epochs of 5 steps
+        ({"kind": "step", "step_unit": "steps"}, {0: 1, 2: 1, 3: 0.1, 5: 0.1, 6: 0.01}),
+        ({"kind": "step", "gamma": 0.5}, {14: 1, 15: 0.5, 30: 0.25}),
+        ({"kind": "cosine"}, {0: 1, 25: (1 + math.sqrt(0.5)) / 2, 50: 0.5, 75: (1 - math.sqrt(0.5)) / 2}),
+        ({"kind": "poly"}, {0: 1, 50: 0.5**0.9, 99: 0.01**0.9}),
+        ({"kind": "poly", "power": 2.0}, {0: 1, 50: 0.25, 90: 0.01}),
+        ({}, {0: 1, 50: 1, 99: 1}),
+        ({"warmup_steps": 9}, {0: 0.1, 4: 0.5, 9: 1, 50: 1}),
+        ({"kind": "cosine", "warmup_steps": 99}, {50: 0.5 * 0.51}),
+    ],
 )
-STAIRS = {  # 10 epochs of full batches of 64 (protocol 3.5)
-    "dstl_cub200": 930,
-    "dstl_flowers102": 310,
-    "dstl_stanford_cars": 1270,
-    "dstl_aircraft": 1040,
-    "dstl_food101": 11_830,
-    "dstl_nabirds": 3730,
-}
+def test_closed_forms(changes: dict[str, object], expected: dict[int, float]) -> None:
+    """Of 100 steps, 5 an epoch."""
+    schedule = replace(PLAIN, **changes)  # type: ignore[arg-type]
+    assert {step: lr_factor(schedule, step, 100, 5) for step in expected} == pytest.approx(expected)
 
 
-def rates(cfg: TrainConfig, epoch: int) -> list[float]:
-    """Of every step, relative to the base rate."""
-    total = total_steps(cfg.optim, epoch)
-    return [lr_factor(cfg.optim.schedule, step, total, epoch) for step in range(total)]
+@given(st.sampled_from(["step", "cosine", "poly", "constant"]), st.integers(1, 500), st.integers(0, 20))
+def test_factor_lies_in_0_1_and_never_rises_after_warm_up(kind: str, total: int, warmup: int) -> None:
+    schedule = replace(PLAIN, kind=kind, warmup_steps=warmup, step_size=10)
+    factors = [lr_factor(schedule, step, total, 3) for step in range(total)]
+    assert all(0 < f <= 1 for f in factors)
+    assert all(a >= b - 1e-12 for a, b in zip(factors[warmup:], factors[warmup + 1 :], strict=False))
 
 
-def test_all_rows_of_the_paper_are_looked_at() -> None:
-    assert (len(DSTL), len(ENCNET), len(SEGFLOW)) == (6, 2, 6)
+def test_an_unknown_schedule_is_refused() -> None:
+    with pytest.raises(UserError, match="schedule.kind=stairs: use step, cosine, poly or constant"):
+        lr_factor(replace(PLAIN, kind="stairs"), 0, 1, 1)
 
 
-@pytest.mark.parametrize("name", ENCNET)
-def test_encnet_s_polynomial(name: str) -> None:
-    cfg = PAPER[name]
-    assert cfg.data.official is not None
-    found = rates(cfg, steps_per_epoch(cfg.data.official["train"], cfg.optim.batch_size))
-    assert len(found) == 24_960 == 80 * 312
-    assert found[0] == 1 and found[-1] == pytest.approx((1 / 24_960) ** 0.9)
-    assert found[12_480] == pytest.approx(0.5**0.9)
-    assert all(a > b for a, b in itertools.pairwise(found))
-
-
-@pytest.mark.parametrize("name", DSTL)
-def test_dstl_s_staircase(name: str) -> None:
-    cfg, stair = PAPER[name], STAIRS[name]
-    assert cfg.data.official is not None
-    found = rates(cfg, steps_per_epoch(cfg.data.official["train"], cfg.optim.batch_size))
-    assert found == pytest.approx([1.0] * stair + [0.1] * stair + [0.01] * stair)
-
-
-def test_dstl_s_staircase_as_slim_counts_it() -> None:
-    """Of CUB: int(5,994 * 10 / 64) steps a stair, 2,810 steps in all (protocol 3.2)."""
-    longer = ["optim.epochs=null", "optim.steps=2810"]
-    stairs = ["optim.schedule.every_epochs=null", "optim.schedule.every_steps=936"]
-    found = rates(compose(["experiment=dstl_cub200", "scale=paper", *longer, *stairs]), 93)
-    assert found == pytest.approx([1.0] * 936 + [0.1] * 936 + [0.01] * 936 + [0.001] * 2)
-
-
-@pytest.mark.parametrize("name", SEGFLOW)
-def test_segflow_halves_the_rate_every_50_000_steps_of_the_segmentation_phase(name: str) -> None:
-    cfg = PAPER[name]
-    phases = [phase for phase in cast(SegFlowConfig, cfg.approach).phases if phase.steps]
-    turns = PhaseSchedule([phase.steps for phase in phases])
-    assert cfg.optim.epochs is not None and phases[0].task == "segmentation"
-    total, schedule = cfg.optim.epochs * turns.round, cfg.optim.schedule
-    assert turns.done(total, 0) == 200_000
-    found: dict[int, set[float]] = {}
-    for step in {edge + side for edge in range(0, total + 1, turns.round // 2) for side in (-1, 0, 1)}:
-        if 0 <= step < total and turns.phase(step) == 0:
-            found.setdefault(turns.done(step, 0) // 50_000, set()).add(lr_factor(schedule, step, total, turns.round))
-    assert found == {0: {1.0}, 1: {0.5}, 2: {0.25}, 3: {0.125}}
+def test_length_in_steps_or_epochs() -> None:
+    paper, mini = (compose(["experiment=dstl_cub200", f"scale={scale}"]).optim for scale in ("paper", "mini"))
+    assert total_steps(paper, 93) == 2790 and total_steps(mini, 93) == mini.steps
