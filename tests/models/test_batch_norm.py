@@ -72,5 +72,7 @@ def test_a_frozen_norm_needs_statistics() -> None:
         load_pretrained(net, PretrainedWeights(w0, "", "test"), "fresh")
     assert "\n" not in str(caught.value)
     others = {name: tensor for name, tensor in w0.items() if name[0] != "a"}
-    load_pretrained(net, PretrainedWeights(others, "", "test"), "fresh")  # weights of another part say nothing of that one
+    load_pretrained(
+        net, PretrainedWeights(others, "", "test"), "fresh"
+    )  # weights of another part say nothing of that one
     check(net.state_dict(), others)

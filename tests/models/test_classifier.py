@@ -143,7 +143,9 @@ def test_preprocessing_of_networks_beside_timm_s() -> None:
     assert [255 * value for value in caffe.mean] == pytest.approx([122.679, 116.669, 104.007])
     assert [1 / value for value in caffe.std] == pytest.approx([255] * 3, rel=1e-5)
     lite = published("tf_efficientnet_lite0", "efficientnet_lite0")
-    assert [(x / 255 - lite.mean[0]) / lite.std[0] for x in (0, 127, 255)] == pytest.approx([-127 / 128, 0, 1], abs=1e-6)
+    assert [(x / 255 - lite.mean[0]) / lite.std[0] for x in (0, 127, 255)] == pytest.approx(
+        [-127 / 128, 0, 1], abs=1e-6
+    )
     with pytest.raises(UserError, match="no network is called 'resnet5000'"):
         published("resnet5000", "timm")
 

@@ -19,26 +19,16 @@ from l2sp_suite.utils.errors import UserError
 
 # docs/protocols/encnet.md#backbone to #context-encoding-module, for 480x480: channels and side of what a layer gives.
 PUBLISHED = {
-    "backbone.conv1.0": (64, 240),
-    "backbone.conv1.3": (64, 240),
-    "backbone.conv1.6": (128, 240),
-    "backbone.maxpool": (128, 120),
-    "backbone.layer1": (256, 120),
-    "backbone.layer2": (512, 60),
-    "backbone.layer3": (1024, 60),
-    "backbone.layer4": (2048, 60),
-    "head.conv5": (512, 60),
-    "head.connect.0": (512, 60),
-    "head.connect.1": (512, 60),
-    "head.fusion": (512, 60),
-    "head.context.code.conv": (512, 60),
-    "head.conv6": (59, 60),
-    "aux.0": (256, 60),
-    "aux": (59, 60),
-}
+    "backbone.conv1.0": (64, 240), "backbone.conv1.3": (64, 240), "backbone.conv1.6": (128, 240),
+    "backbone.maxpool": (128, 120), "backbone.layer1": (256, 120), "backbone.layer2": (512, 60),
+    "backbone.layer3": (1024, 60), "backbone.layer4": (2048, 60), "head.conv5": (512, 60), "head.connect.0": (512, 60),
+    "head.connect.1": (512, 60), "head.fusion": (512, 60), "head.context.code.conv": (512, 60), "head.conv6": (59, 60),
+    "aux.0": (256, 60), "aux": (59, 60),
+}  # fmt: skip
 NEW = {
     *(f"head.{layer}.0.weight" for layer in ("conv5", "connect.0", "connect.1", "fusion", "context.code.conv")),
-    *("head.context.gate.weight", "head.context.presence.weight", "head.conv6.1.weight", "aux.0.weight", "aux.4.weight"),
+    *(f"head.{layer}.weight" for layer in ("context.gate", "context.presence", "conv6.1")),
+    *("aux.0.weight", "aux.4.weight"),
 }
 
 
@@ -67,9 +57,11 @@ def test_published_sizes(name: str) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("name", "backbone", "shared"), [("resnet50s", 23_578_304, 55), ("resnet101s", 42_518_208, 106)])
+@pytest.mark.parametrize(
+    ("name", "backbone", "shared"), [("resnet50s", 23_578_304, 55), ("resnet101s", 42_518_208, 106)]
+)
 def test_published_counts_and_what_is_penalised(name: str, backbone: int, shared: int) -> None:
-    """docs/protocols/encnet.md#penalised-weights: the backbone's convolutions to w0, the heads' to zero, no codewords."""
+    """docs/protocols/encnet.md#penalised-weights: the backbone's to w0, the heads' to zero, codewords to neither."""
     net = build_network(name, 1.0, 59, 32, 0.1)
     assert networks.count(net.head) == 17_908_438 and networks.count(net.aux) == 2_374_971
     w0 = {n: torch.ones(p.shape) for n, p in net.named_parameters() if n.startswith("backbone.")}

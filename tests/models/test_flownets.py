@@ -18,30 +18,14 @@ from l2sp_suite.utils.errors import UserError
 
 # Output channels, height and width of each layer for 6x512x896.
 LAYERS = {
-    "conv1": (64, 256, 448),
-    "conv2": (128, 128, 224),
-    "conv3": (256, 64, 112),
-    "conv3_1": (256, 64, 112),
-    "conv4": (512, 32, 56),
-    "conv4_1": (512, 32, 56),
-    "conv5": (512, 16, 28),
-    "conv5_1": (512, 16, 28),
-    "conv6": (1024, 8, 14),
-    "conv6_1": (1024, 8, 14),
-    "predict_flow6": (2, 8, 14),
-    "deconv5": (512, 16, 28),
-    "upsample_flow6to5": (2, 16, 28),
-    "predict_flow5": (2, 16, 28),
-    "deconv4": (256, 32, 56),
-    "upsample_flow5to4": (2, 32, 56),
-    "predict_flow4": (2, 32, 56),
-    "deconv3": (128, 64, 112),
-    "upsample_flow4to3": (2, 64, 112),
-    "predict_flow3": (2, 64, 112),
-    "deconv2": (64, 128, 224),
-    "upsample_flow3to2": (2, 128, 224),
-    "predict_flow2": (2, 128, 224),
-}
+    "conv1": (64, 256, 448), "conv2": (128, 128, 224), "conv3": (256, 64, 112), "conv3_1": (256, 64, 112),
+    "conv4": (512, 32, 56), "conv4_1": (512, 32, 56), "conv5": (512, 16, 28), "conv5_1": (512, 16, 28),
+    "conv6": (1024, 8, 14), "conv6_1": (1024, 8, 14), "predict_flow6": (2, 8, 14),
+    "deconv5": (512, 16, 28), "upsample_flow6to5": (2, 16, 28), "predict_flow5": (2, 16, 28),
+    "deconv4": (256, 32, 56), "upsample_flow5to4": (2, 32, 56), "predict_flow4": (2, 32, 56),
+    "deconv3": (128, 64, 112), "upsample_flow4to3": (2, 64, 112), "predict_flow3": (2, 64, 112),
+    "deconv2": (64, 128, 224), "upsample_flow3to2": (2, 128, 224), "predict_flow2": (2, 128, 224),
+}  # fmt: skip
 
 
 def on_meta(width: float = 1.0) -> FlowNetS:

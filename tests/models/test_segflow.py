@@ -9,15 +9,14 @@ from dataclasses import replace
 import networks
 import pytest
 import torch
+from segflow_nets import PLAIN, meta_frames, narrow, random_frames, randomise
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from l2sp import L2SP
 from l2sp_suite.models.flownets import FlowFeatures, FlowNetS, flow_size
 from l2sp_suite.models.segflow import FCNHead, SegFlow, _bilinear, _enlarge, segmentation_branch
-from segflow_nets import PLAIN, meta_frames, narrow, random_frames, randomise
 
-LOUD = replace(PLAIN, flow_factor=25.0)
 SCORES = [f"{head}.score{k}" for head in ("segmentation_head", "flow_head") for k in (3, 4, 5)]
 
 
@@ -27,78 +26,50 @@ def full_size(flow: bool = True) -> SegFlow:
         return SegFlow(branch, FlowNetS() if flow else None, PLAIN)
 
 
-def equal_flows(some: Sequence[Tensor], others: Sequence[Tensor]) -> bool:
-    return all(torch.equal(a, b) for a, b in zip(some, others, strict=True))
-
-
 # What stands between the branches
 
 
 @pytest.mark.slow
-def test_fused_features_have_the_published_sizes() -> None:
-    net = full_size()
-    seen = networks.watch({name: net.get_submodule(name) for name in SCORES}, inputs=True)
+@pytest.mark.parametrize("flow", [True, False])
+def test_fused_features_have_the_published_sizes(flow: bool) -> None:
+    """Without a flow branch only its parts are missing (docs/protocols/segflow.md#segflow-star)."""
+    net, scores = full_size(flow), SCORES if flow else SCORES[:3]
+    seen = networks.watch({name: net.get_submodule(name) for name in scores}, inputs=True)
     out = net(meta_frames(480, 854))
-    sizes = {"5": (2818, 15, 27), "4": (1410, 30, 54), "3": (706, 60, 107)}
-    assert networks.shapes(seen) == {name: sizes[name[-1]] for name in SCORES}
-    assert out.mask.shape == out.flow.shape == (1, 2, 480, 854)
+    channels = {"5": 2048 + 770 * flow, "4": 1024 + 386 * flow, "3": 512 + 194 * flow}
+    cells = {"5": (15, 27), "4": (30, 54), "3": (60, 107)}
+    assert networks.shapes(seen) == {name: (channels[name[-1]], *cells[name[-1]]) for name in scores}
+    assert out.mask.shape == (1, 2, 480, 854)
+    if flow:
+        assert out.flow.shape == (1, 2, 480, 854)
+    else:
+        assert out.flow is None and out.flows == ()
+        kept = {n for n in full_size().state_dict() if n.startswith(("segmentation.", "segmentation_head."))}
+        assert set(net.state_dict()) == kept
 
 
-@pytest.mark.slow
-def test_without_a_flow_branch_only_its_parts_are_missing() -> None:
-    net, both = full_size(flow=False), full_size()
-    seen = networks.watch({name: net.get_submodule(name) for name in SCORES[:3]}, inputs=True)
-    out = net(meta_frames(480, 854))
-    sizes = {"5": (2048, 15, 27), "4": (1024, 30, 54), "3": (512, 60, 107)}
-    assert networks.shapes(seen) == {name: sizes[name[-1]] for name in SCORES[:3]}
-    assert out.mask.shape == (1, 2, 480, 854) and out.flow is None and out.flows == ()
-    kept = {name for name in both.state_dict() if name.startswith(("segmentation.", "segmentation_head."))}
-    assert set(net.state_dict()) == kept
-
-
-def captured(net: SegFlow, frames: Tensor) -> dict[str, Tensor]:
-    seen = networks.watch({name: net.get_submodule(name) for name in SCORES}, inputs=True)
-    with torch.no_grad():
-        net(frames)
-    return seen
-
-
+@torch.no_grad()
 def test_heads_read_what_the_protocol_says() -> None:
-    """Protocol 2.2 and 2.5: normalised frames, fixed factors, and for each head its own crops of the pooled flow."""
+    """Normalised frames, fixed factors that leave the branch's own prediction, each head's crops of the pooled flow.
+
+    docs/protocols/segflow.md#inputs and #exchange-and-heads.
+    """
     wiring = replace(PLAIN, factors=(0.25, 0.5, 3.0), flow_factor=1.5, flow_std=0.7)
     net, frames = narrow(wiring=wiring), random_frames(3, 90, 133)
-    found = captured(net, frames)
+    read = networks.watch({name: net.get_submodule(name) for name in SCORES}, inputs=True)
+    out = net(frames)
     mean, std, other = (torch.tensor(values)[:, None, None] for values in (wiring.mean, wiring.std, wiring.flow_mean))
     pair = torch.cat([(frames[:, k] - other) / 0.7 for k in (0, 1)], dim=1)  # the earlier frame first
-    with torch.no_grad():
-        maps = net.segmentation((frames[:, 0] - mean) / std)
-        flow = net.flow(F.interpolate(pair, flow_size(90, 133), mode="bilinear", align_corners=False))
+    maps = net.segmentation((frames[:, 0] - mean) / std)
+    flow = net.flow(F.interpolate(pair, flow_size(90, 133), mode="bilinear", align_corners=False))
+    assert all(torch.allclose(a, b, atol=1e-5) for a, b in zip(out.flows, flow.flows, strict=True))
     for head, crops in {"segmentation_head": (4, 2, 1), "flow_head": (0, 0, 1)}.items():
         for k, own, factor, other, crop in zip((3, 4, 5), maps, wiring.factors, flow.maps, crops, strict=True):
             height, width = own.shape[-2:]
             pooled = F.max_pool2d(F.pad(other, (0, 1, 0, 1), value=-math.inf), 3, 2)
             other = pooled[:, :, crop : crop + height, crop : crop + width]
             expected = torch.cat([factor * own, 1.5 * other], dim=1)
-            torch.testing.assert_close(found[f"{head}.score{k}"], expected, rtol=1e-4, atol=1e-5)
-
-
-def test_fixed_factors_scale_the_features_of_their_branch_alone() -> None:
-    published = replace(PLAIN, factors=(1e-4, 1e-2, 1.0))
-    plain, scaled, flow = (captured(narrow(wiring=w), random_frames()) for w in (PLAIN, published, LOUD))
-    for name in SCORES:
-        factor = {"3": 1e-4, "4": 1e-2, "5": 1.0}[name[-1]]
-        own = {"3": 16, "4": 32, "5": 64}[name[-1]]
-        assert plain[name][:, :own].any() and plain[name][:, own:].any()
-        torch.testing.assert_close(scaled[name][:, :own], factor * plain[name][:, :own])
-        torch.testing.assert_close(flow[name][:, own:], 25 * plain[name][:, own:])
-        assert torch.equal(scaled[name][:, own:], plain[name][:, own:])
-        assert torch.equal(flow[name][:, :own], plain[name][:, :own])
-
-
-@torch.no_grad()
-def test_the_factor_of_the_flow_features_leaves_the_branch_s_own_prediction() -> None:
-    plain, loud = (narrow(wiring=w)(random_frames()) for w in (PLAIN, LOUD))
-    assert equal_flows(plain.flows, loud.flows) and not torch.allclose(plain.flow, loud.flow)
+            torch.testing.assert_close(read[f"{head}.score{k}"], expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("flow", [True, False])
@@ -113,29 +84,11 @@ def test_the_mask_follows_the_second_frame_just_if_there_is_a_flow_branch(flow: 
 
 
 @torch.no_grad()
-def test_the_flow_follows_the_segmentation_features() -> None:
-    net, frames = narrow(), random_frames()
-    before = net(frames)
-    net.segmentation.get_parameter("layer2.0.conv1.weight").mul_(1.5)
-    after = net(frames)
-    assert not torch.allclose(before.flow, after.flow)
-    assert equal_flows(before.flows, after.flows)  # the branch's own does not
-
-
-@torch.no_grad()
 def test_a_head_that_is_not_wanted_changes_nothing() -> None:
     net, frames = narrow(), random_frames()
     both, mask, flow = net(frames), net(frames, flow=False), net(frames, mask=False)
     assert mask.flow is None and flow.mask is None
     assert torch.equal(mask.mask, both.mask) and torch.equal(flow.flow, both.flow)
-
-
-@torch.no_grad()
-def test_flow_unit_scales_the_flow() -> None:
-    plain, scaled = (narrow(wiring=w)(random_frames()) for w in (PLAIN, replace(PLAIN, flow_unit=20.0)))
-    assert plain.flow.any()
-    torch.testing.assert_close(scaled.flow, 20 * plain.flow)
-    assert torch.equal(scaled.mask, plain.mask)
 
 
 @torch.no_grad()
@@ -149,43 +102,38 @@ def test_new_scores_are_zero_no_motion_and_no_preference() -> None:
 @pytest.mark.parametrize("scored", [True, False])
 @torch.no_grad()
 def test_a_residual_head_adds_to_the_branch_s_own_prediction(scored: bool) -> None:
-    """So that it is what the pre-trained branch predicts as long as the scores are zero."""
-    frames = random_frames()
-    alone, both = (
-        narrow(wiring=replace(PLAIN, flow_unit=3.0, residual=residual), scored=scored) for residual in (False, True)
-    )
-    head, out = alone(frames), both(frames)
-    prediction = both.own_flow(out.flows, (64, 96))
-    assert prediction.any() and head.flow.any() == scored
-    torch.testing.assert_close(out.flow, head.flow + prediction)
-    assert torch.equal(out.mask, head.mask)
+    """So that it is what the pre-trained branch predicts as long as the scores are zero; only scores have a unit."""
+    changes = ({}, {"flow_unit": 3.0}, {"flow_unit": 3.0, "residual": True})
+    nets = [narrow(wiring=replace(PLAIN, **change), scored=scored) for change in changes]
+    plain, scaled, residual = (net(random_frames()) for net in nets)
+    prediction = nets[-1].own_flow(residual.flows, (64, 96))
+    assert prediction.any() and plain.flow.any() == scored
+    torch.testing.assert_close(scaled.flow, 3 * plain.flow)
+    torch.testing.assert_close(residual.flow, scaled.flow + prediction)
+    assert torch.equal(plain.mask, residual.mask)
 
 
 # The flow branch's own prediction
 
 
 @pytest.mark.parametrize(
-    ("name", "size", "pooled"),
-    [("resnet26_caffe", (480, 854), False), (None, (480, 854), False), (None, (96, 128), True)],
+    ("name", "size", "pooled", "seen", "factors"),
+    [
+        ("resnet26_caffe", (480, 854), False, (512, 896), (0.953125, 0.9375)),  # published
+        (None, (480, 854), False, (512, 896), (0.953125, 0.9375)),
+        (None, (96, 128), True, (128, 128), (1, 0.75)),
+    ],
 )
-def test_own_flow_is_in_pixels_of_the_frames(name: str | None, size: tuple[int, int], pooled: bool) -> None:
-    """Protocol 2.4: 20 times the prediction, bilinear, and a factor for either component."""
-    net, (height, width) = narrow(name, wiring=replace(PLAIN, pooled=pooled)), size
-    tall, wide = {(480, 854): (512, 896), (96, 128): (128, 128)}[size]
-    assert net.flow_input(size) == (tall, wide)
-    prediction = torch.randn(1, 2, tall // 4, wide // 4)
-    found = net.own_flow([torch.full((1, 2, 1, 1), math.nan), prediction], size)
+def test_own_flow_is_in_pixels_of_the_frames(
+    name: str | None, size: tuple[int, int], pooled: bool, seen: tuple[int, int], factors: tuple[float, float]
+) -> None:
+    """docs/protocols/segflow.md#flow-branch: 20 times the prediction, bilinear, and a factor for either component."""
+    net = narrow(name, wiring=replace(PLAIN, pooled=pooled))
+    assert net.flow_input(size) == seen
+    prediction = torch.randn(1, 2, seen[0] // 4, seen[1] // 4)
+    flow = net.own_flow([torch.full((1, 2, 1, 1), math.nan), prediction], size)
     enlarged = F.interpolate(prediction, size, mode="bilinear", align_corners=False)
-    torch.testing.assert_close(found[:, 0], 20 * width / wide * enlarged[:, 0])
-    torch.testing.assert_close(found[:, 1], 20 * height / tall * enlarged[:, 1])
-
-
-def test_published_factors_of_own_flow() -> None:
-    net = narrow()
-    constant = torch.ones(1, 2, 128, 224)
-    found = net.own_flow([constant], (480, 854))
-    torch.testing.assert_close(found[:, 0], torch.full((1, 480, 854), 20 * 0.953125))
-    torch.testing.assert_close(found[:, 1], torch.full((1, 480, 854), 20 * 0.9375))
+    torch.testing.assert_close(flow, 20 * torch.tensor(factors)[:, None, None] * enlarged)
 
 
 @torch.no_grad()
@@ -205,12 +153,12 @@ def test_the_flow_branch_alone_gives_its_own_prediction() -> None:
 @pytest.mark.parametrize(("side", "stride"), [(4, 2), (16, 8)])
 def test_enlargement_is_bilinear_in_the_interior(side: int, stride: int) -> None:
     scores = torch.randn(2, 3, 5, 7, generator=torch.Generator().manual_seed(0))
-    found = _enlarge(scores, _bilinear(side), stride)
-    assert found.shape == (2, 3, 6 * stride, 8 * stride)
+    enlarged = _enlarge(scores, _bilinear(side), stride)
+    assert enlarged.shape == (2, 3, 6 * stride, 8 * stride)
     expected = F.interpolate(scores, scale_factor=stride, mode="bilinear", align_corners=False)
     # It begins half a cell before the first one; half a cell at each edge, where zeros come in, is left out.
     half = stride // 2
-    torch.testing.assert_close(found[..., stride:-stride, stride:-stride], expected[..., half:-half, half:-half])
+    torch.testing.assert_close(enlarged[..., stride:-stride, stride:-stride], expected[..., half:-half, half:-half])
 
 
 def caffe_kernel(side: int) -> Tensor:
@@ -283,7 +231,7 @@ def test_pooled_flow_features_lie_where_the_segmentation_features_do(size: tuple
 
 
 def test_what_is_penalised() -> None:
-    """Protocol 2.11: the branches' convolutions to w0, the six score convolutions to zero, nothing else anywhere."""
+    """docs/protocols/segflow.md#penalised-weights: the branches' convolutions to w0, the six scores' to zero."""
     net = narrow("resnet101_caffe")
     w0 = {n: torch.randn(p.shape) for n, p in net.named_parameters() if n.startswith(("segmentation.", "flow."))}
     split = L2SP(net, w0, alpha=0.1, beta=0.1).partition

@@ -12,6 +12,7 @@ import torch
 import torchvision
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from segflow_nets import NARROW, PLAIN, meta_frames, narrow, random_frames
 from torch import nn
 from torch.nn import functional as F
 
@@ -20,7 +21,6 @@ from l2sp_suite.models.flownets import FlowNetS
 from l2sp_suite.models.segflow import SegFlow, check_cover, segmentation_branch
 from l2sp_suite.pretrained import load_weights
 from l2sp_suite.utils.errors import UserError
-from segflow_nets import NARROW, PLAIN, meta_frames, narrow, random_frames
 
 
 def published() -> nn.Module:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+import yaml
 from fact_sheet import section
 from torch import Tensor, nn
 
@@ -20,117 +20,9 @@ from l2sp_suite.tasks.video.phases import PhaseSchedule, active_phases
 from l2sp_suite.training import build_optimizer, total_steps
 from l2sp_suite.training.schedule import lr_factor
 
-RGB = [value / 255 for value in (122.679, 116.669, 104.007)]
-IMAGENET = {"task.mean": [0.485, 0.456, 0.406], "task.std": [0.229, 0.224, 0.225]}
-ALL_DSTL = ("dstl_aircraft", "dstl_cub200", "dstl_flowers102", "dstl_food101", "dstl_nabirds", "dstl_stanford_cars")
+PROTOCOL = yaml.safe_load((Path(__file__).parent / "protocol.yaml").read_text())
 ICML = "experiment=dstl_cub200 +task/classification/preset=icml2018"
 PIXELS = 480 * 854
-
-# Overrides of paper scale: what the fact sheet says there, in words that stand in it, and the values that it means.
-PROTOCOL: dict[str, list[tuple[str, str, dict[str, Any]]]] = {
-    "experiment=encnet101_pcontext": [
-        ("encnet.md#backbone", "`resnet50s` / `resnet101s` (stem_width 64, deep)", {"task.network.name": "resnet101s"}),
-        ("encnet.md#backbone", "statistics updated in training (not frozen)", {"task.network.frozen_bn": False}),
-        ("encnet.md#head", "Dropout2d(0.1), 1x1 512->59 with bias", {"task.network.dropout": 0.1}),
-        ("encnet.md#context-encoding", "K=32", {"task.network.codes": 32}),
-        ("encnet.md#losses", "CE(main) + 0.2 CE(aux) + 0.2 BCE(SE)", {"task.aux_weight": 0.2, "task.presence_weight": 0.2}),
-        ("encnet.md#augmentation", "h-flip p=.5", {"task.augment.flip": 0.5}),
-        ("encnet.md#augmentation", "uniform in [0.5, 2.0] x base 520", {"task.augment.scale": [0.5, 2.0], "task.base_size": 520}),
-        ("ambiguities.md#point-1", "v0.5.0 train + its 6-scale eval as default", {"task.augment.edge": "short", "task.augment.blur": 0.5}),
-        ("encnet.md#augmentation", "random 480x480 crop", {"task.crop_size": 480}),
-        ("encnet.md#augmentation", "mean (.485, .456, .406), std (.229, .224, .225), RGB", IMAGENET),
-        ("encnet.md#evaluation", "v0.5.0 [.5,.75,1,1.25,1.5,1.75]", {"task.multi_scale.scales": [0.5, 0.75, 1, 1.25, 1.5, 1.75]}),
-        ("encnet.md#evaluation", "Multi-scale + flip", {"task.multi_scale.flip": True}),
-        ("encnet.md#evaluation", "stride 320 (`int(480*2/3)`)", {"task.multi_scale.stride": 2 / 3}),
-        ("encnet.md#optimisation", "SGD, momentum 0.9, no Nesterov", {"optim.name": "SGD", "optim.kwargs": {"momentum": 0.9}}),
-        ("encnet.md#optimisation", "batch 16 (4 GPUs x 4) -> 0.001", {"optim.lr": 0.001, "optim.batch_size": 16}),
-        ("encnet.md#optimisation", "head and aux head x10", {"task.head_lr_factor": 10}),
-        ("encnet.md#optimisation", "no warm-up", {"optim.schedule.warmup_steps": 0}),
-        ("encnet.md#data", "train -> 4,998 images; val -> 5,105 images", {"data.official": {"classes": 59, "train": 4998, "test": 5105}}),
-    ],
-    "experiment=encnet50_pcontext reg=l2": [
-        ("encnet.md#backbone", "`resnet50s` / `resnet101s`", {"task.network.name": "resnet50s"}),
-        ("ambiguities.md#table-4", "EncNet-50,L2,1e-4,1e-4", {"reg.alpha": 1e-4, "reg.beta": 1e-4}),
-        ("ambiguities.md#point-2", "conv/fc weights only in both arms", {"reg.penalize": "weights"}),
-    ],
-    "experiment=encnet50_pcontext reg=l2_sp": [
-        ("ambiguities.md#table-4", "EncNet-50,L2-SP,1e-4,1e-4,79.20,51.17", {"reg.alpha": 1e-4, "reg.beta": 1e-4}),
-    ],
-    "experiment=encnet50_pcontext +task/segmentation/preset=v1": [
-        ("encnet.md#augmentation", "of the long edge", {"task.augment.edge": "long"}),
-        ("encnet.md#augmentation", "| yes | no |", {"task.augment.blur": 0}),
-        ("encnet.md#evaluation", "v1.0.0 adds 2.0", {"task.multi_scale.scales": [0.5, 0.75, 1, 1.25, 1.5, 1.75, 2]}),
-    ],
-    "experiment=segflow_davis": [
-        ("segflow.md#inputs", "Images resized to 854x480", {"task.input_size": [480, 854]}),
-        ("segflow.md#inputs", "RGB->BGR, minus (104.007, 116.669, 122.679)", {"task.mean": RGB, "task.network.flow_mean": RGB}),
-        ("segflow.md#inputs", "Batch 1", {"optim.batch_size": 1}),
-        ("segflow.md#inputs", "(BGR-mean)/255 of both frames", {"task.network.flow_std": 1.0}),  # of frames on [0, 1]
-        ("segflow.md#segmentation-branch", "The original (MSRA) ResNet-101", {"task.network.segmentation": "resnet101_caffe"}),
-        ("segflow.md#segmentation-branch", "BatchNorm with frozen global statistics", {"task.network.frozen_bn": True}),
-        ("segflow.md#exchange-and-heads", "res4b22 x 0.01 (fixed Scale)", {"task.network.factors": [1e-4, 1e-2, 1.0]}),
-        ("segflow.md#exchange-and-heads", "res3b3 x 0.0001 (fixed Scale)", {"task.network.flow_factor": 1.0}),
-        ("segflow.md#exchange-and-heads", "the flow head's score", {"task.network.flow_output": "head", "task.network.flow_unit": 1}),
-        ("segflow.md#exchange-and-heads", "crop offset 2 to 30x54", {"task.network.head_crops": [2, 2, 8]}),
-        ("segflow.md#exchange-and-heads", "bias with lr x2 and no decay", {"task.lr_factors.head_bias": 2}),
-        ("ambiguities.md#point-10", "mean-normalised loss", {"task.mask_loss": "mean"}),
-        ("ambiguities.md#point-11", "balanced off by default", {"task.balanced": False}),
-        ("segflow.md#segmentation-phase", "scale +-5% (resize), translation +-5% W/H, rotation +-5 deg, h-flip p .5",
-         {"task.augment.scale": 0.05, "task.augment.shift": 0.05, "task.augment.rotation": 5, "task.augment.flip": 0.5}),
-        ("segflow.md#segmentation-phase", "SGD, momentum 0.9", {"optim.name": "SGD", "optim.kwargs": {"momentum": 0.9}}),
-        ("segflow.md#segmentation-phase", "lr_mean = 1e-9 x 409,920", {"optim.lr": 1e-9 * PIXELS}),
-        ("segflow.md#davis", "train 30 seq / 2,079 frames; val 20 seq / 1,376 frames",
-         {"data.official": {"train": 2079, "test": 1376, "train_sequences": 30, "test_sequences": 20, "height": 480, "width": 854}}),
-        ("segflow.md#flow-phase", "segmentation branch frozen",
-         {"task.phases.0.task": "segmentation", "task.phases.0.data": "data", "task.phases.1.task": "flow",
-          "task.phases.1.data": "auxiliary", "task.phases.1.trains": ["flow", "flow_head"]}),
-        ("segflow.md#segmentation-phase", "all FlowNetS layers (lr 0, decay 0)",
-         {"task.phases.0.trains": ["segmentation", "segmentation_head"]}),
-    ],
-    "experiment=segflow_davis reg=l2": [("segflow.md#segmentation-phase", "wd 5e-4", {"reg.alpha": 5e-4, "reg.beta": 5e-4})],
-    "experiment=segflow_davis +task/video/preset=released": [
-        ("segflow.md#segmentation-phase", "sum over 409,920 pixels", {"task.mask_loss": "sum"}),
-        ("segflow.md#segmentation-phase", "lr 1e-9", {"optim.lr": 1e-9, "task.lr_factors.segmentation": 1}),
-    ],
-    **{f"experiment=segflow_{name} reg=l2_sp": [("ambiguities.md#consistency", "Table 5 beta=0.1 row for both subsets",
-                                                 {"reg.alpha": 0.1, "reg.beta": 0.1})]
-       for name in ("monkaa_clean", "monkaa_final", "driving_clean", "driving_final")},
-    "experiment=source/flownet scale=mini reg=l2": [
-        ("segflow.md#flow-phase", "Adam(0.9,0.999)", {"optim.name": "Adam", "optim.kwargs.betas": [0.9, 0.999]}),
-    ],
-    "experiment=dstl_cub200": [
-        ("dstl.md#network", "299x299, RGB scaled to [-1, 1]", {"task.input_size": 299, "task.mean": [0.5] * 3, "task.std": [0.5] * 3}),
-        ("dstl.md#network", "moving-average decay 0.9997", {"task.network.bn_momentum": 1 - 0.9997, "task.network.frozen_bn": False}),
-        ("dstl.md#network", "used in training with loss weight 0.4", {"task.network.aux": True, "task.aux_weight": 0.4}),
-        ("dstl.md#network", "keep prob 0.8 before logits", {"task.network.dropout": 0.2}),
-        ("dstl.md#network", "flag exists, default 0.0", {"task.label_smoothing": 0}),
-        ("dstl.md#fine-tuning", "area in [0.05,1]", {"task.augment.scale": [0.05, 1]}),
-        ("dstl.md#fine-tuning", "aspect U[.75,1.33]", {"task.augment.ratio": [0.75, 1.33]}),
-        ("dstl.md#fine-tuning", "brightness +-32/255, saturation [.5,1.5]", {"task.augment.brightness": 32 / 255, "task.augment.saturation": 0.5}),
-        ("dstl.md#fine-tuning", "central 87.5% crop (both sides), bilinear to 299", {"task.crop": 0.875, "task.interpolation": "bilinear"}),
-        ("dstl.md#fine-tuning", "momentum 0.9 SGD", {"optim.name": "SGD", "optim.kwargs": {"momentum": 0.9}}),
-        ("dstl.md#fine-tuning", "64 / 2,810 steps = 30 epochs", {"optim.batch_size": 64, "optim.epochs": 30}),
-        ("ambiguities.md#point-22", "lr grid {.001,.0045,.01}", {"optim.lr": 0.01}),
-        ("ambiguities.md#point-28", "load; TLC behaviour as preset", {"weights.statistics": "load"}),
-    ],
-    **{f"experiment={name} reg=l2": [("ambiguities.md#table-6", "L2,4e-5,4e-5", {"reg.alpha": 4e-5, "reg.beta": 4e-5})]
-       for name in ALL_DSTL},
-    **{f"experiment={name} reg=l2_sp": [("ambiguities.md#table-6", "L2-SP,1e-3,1e-3,89.19", {"reg.alpha": 1e-3, "reg.beta": 1e-3})]
-       for name in ALL_DSTL},
-    f"{ICML} reg=l2_sp": [
-        ("l2sp.md#icml-2018-recipe", "ResNet-101 v1", {"task.network.name": "resnet101.tv_in1k", "task.network.dropout": 0}),
-        ("l2sp.md#icml-2018-recipe", "resize to 256x256", {"task.augment.scale": [(224 / 256) ** 2] * 2, "task.crop": 224 / 256}),
-        ("l2sp.md#icml-2018-recipe", "random 224 crop", {"task.input_size": 224, **IMAGENET}),
-        ("l2sp.md#icml-2018-recipe", "brightness +-63/255, saturation .5–1.5", {"task.augment.brightness": 63 / 255, "task.augment.saturation": 0.5}),
-        ("l2sp.md#icml-2018-recipe", "momentum .9, batch 64, 9,000 it, lr .01",
-         {"optim.kwargs": {"momentum": 0.9}, "optim.batch_size": 64, "optim.steps": 9000, "optim.lr": 0.01}),
-        ("l2sp.md#icml-2018-recipe", "moving mean/var NOT loaded", {"weights.statistics": "fresh", "weights.source": "timm"}),
-        ("l2sp.md#icml-2018-recipe", "EMA decay .9", {"task.network.bn_momentum": 1 - 0.9, "task.network.frozen_bn": False}),
-        ("l2sp.md#baseline", "alpha=0.1, beta=0.01", {"reg.alpha": 0.1, "reg.beta": 0.01}),
-        ("l2sp.md#penalised-weights", "conv and fc kernels only", {"reg.penalize": "weights"}),
-    ],
-    f"{ICML} reg=l2": [("l2sp.md#baseline", "alpha=1e-4 on existing and beta=1e-3 on new layers", {"reg.alpha": 1e-4, "reg.beta": 1e-3})],
-}  # fmt: skip
 SIZES = {  # of training sets, docs/protocols/dstl.md#data-sets
     "dstl_cub200": "5,994",
     "dstl_flowers102": "2,040",
@@ -149,21 +41,23 @@ def paper(overrides: str) -> TrainConfig:
 
 def value_of(node: Any, key: str) -> Any:
     for name in key.split("."):
-        node = node[int(name)] if isinstance(node, list) else node[name] if isinstance(node, dict) else getattr(node, name)
+        inside = node.__getitem__ if isinstance(node, dict | list) else partial(getattr, node)
+        node = inside(int(name) if isinstance(node, list) else name)
     return node
 
 
-def rows() -> Iterator[Any]:
-    for overrides, facts in PROTOCOL.items():
-        for anchor, words, values in facts:
-            for key, value in values.items():
-                yield pytest.param(overrides, key, value, anchor, words, id=f"{overrides.replace(' ', ',')}-{key}")
+ROWS = [
+    pytest.param(overrides, fact["at"], fact["words"], key, value, id=f"{overrides.replace(' ', ',')}-{key}")
+    for overrides, facts in PROTOCOL.items()
+    for fact in facts
+    for key, value in fact["values"].items()
+]
 
 
-@pytest.mark.parametrize(("overrides", "key", "value", "anchor", "words"), list(rows()))
-def test_value_is_that_of_the_fact_sheet(overrides: str, key: str, value: Any, anchor: str, words: str) -> None:
+@pytest.mark.parametrize(("overrides", "anchor", "words", "key", "value"), ROWS)
+def test_value_is_that_of_the_fact_sheet(overrides: str, anchor: str, words: str, key: str, value: Any) -> None:
     assert words in section(anchor)
-    numbers = isinstance(value, int | float) or (isinstance(value, list) and not isinstance(value[0], str))
+    numbers = type(value) in (int, float) or (isinstance(value, list) and not isinstance(value[0], str))
     assert value_of(paper(overrides), key) == (pytest.approx(value, rel=1e-5) if numbers else value)
 
 
@@ -197,16 +91,18 @@ def stairs(length: int, factor: float, count: int) -> dict[int, float]:
     return {k * length + side: factor**k for k in range(count) for side in (0, length - 1)}
 
 
-SEGFLOW = [*("segflow_star_davis", "segflow_davis"), *(f"segflow_{s}_{p}" for s in ("monkaa", "driving") for p in ("clean", "final"))]
+SEGFLOW = ("star_davis", "davis", "monkaa_clean", "monkaa_final", "driving_clean", "driving_final")
 T = 24_960
 RATES = {
     **{f"experiment={name}": ({0: 1, T // 2: 0.5**0.9, T - 1: (1 / T) ** 0.9}, "encnet.md#optimisation", "T = 24,960")
        for name in ("encnet50_pcontext", "encnet101_pcontext")},
-    **{f"experiment={name}": (stairs(10 * (int(size.replace(",", "")) // 64), 0.1, 3), "dstl.md#fine-tuning", "x0.1 every 10 epochs")
+    **{f"experiment={name}":
+       (stairs(10 * (int(size.replace(",", "")) // 64), 0.1, 3), "dstl.md#fine-tuning", "x0.1 every 10 epochs")
        for name, size in SIZES.items()},
     "experiment=dstl_cub200 optim.epochs=null optim.steps=2810 optim.schedule.step_unit=steps optim.schedule.step_size=936":
         ({**stairs(936, 0.1, 3), 2809: 0.001}, "dstl.md#fine-tuning", "CUB: 936"),
-    **{f"experiment={name}": (stairs(50_000, 0.5, 4), "segflow.md#segmentation-phase", "step x0.5 every 50k, 200k iterations")
+    **{f"experiment=segflow_{name}":
+       (stairs(50_000, 0.5, 4), "segflow.md#segmentation-phase", "step x0.5 every 50k, 200k iterations")
        for name in SEGFLOW},
     ICML: ({0: 1, 5999: 1, 6000: 0.1, 8999: 0.1}, "l2sp.md#icml-2018-recipe", "/10 at 6,000"),
 }  # fmt: skip
@@ -257,7 +153,9 @@ def test_icml2018_has_a_resnet_101_with_a_new_classifier() -> None:
     split = build_optimizer(model, w0, cfg.arm, cfg.optim, {}).penalty.partition
     assert list(split.new) == ["fc.weight"] and split.counts()["new"] == 200 * 2048
     assert split.counts()["shared"] == 42_394_816  # 104 convolutions
-    assert sum(p.numel() for p in model.parameters()) == 44_549_160 - (1000 - 200) * 2049  # torchvision's, of 1,000 classes
+    assert (
+        sum(p.numel() for p in model.parameters()) == 44_549_160 - (1000 - 200) * 2049
+    )  # torchvision's, of 1,000 classes
 
 
 def test_the_released_loss_leaves_the_flow_phase_alone() -> None:

@@ -1,4 +1,4 @@
-"""What holds for every task: its loss uses the model it is given, and is that of the first edition; data comes first."""
+"""Every task: its loss uses the model it is given and is that of the first edition; data is read first."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import torch
+from run_files import log_of, run_of, trained
 from torch import Tensor, nn
 from torch.utils import _pytree as pytree
 
@@ -19,7 +20,6 @@ from l2sp_suite.runs import Run
 from l2sp_suite.tasks import Task, task_class
 from l2sp_suite.training import data_root
 from l2sp_suite.utils.errors import UserError
-from run_files import log_of, run_of, trained
 
 EXPERIMENTS = ["dstl_cub200", "encnet50_pcontext", "segflow_davis"]
 SCRATCH = ("reg=l2", "weights.source=none", "weights.experiment=null")
@@ -69,9 +69,7 @@ def test_loss_is_that_of_the_model_it_is_given(experiment: str, smoke: Any) -> N
 @pytest.mark.slow
 @pytest.mark.parametrize("experiment", EXPERIMENTS)
 @pytest.mark.parametrize("reg", ["l2", "l2_sp"])
-def test_losses_are_those_of_the_first_edition(
-    experiment: str, reg: str, finished: Callable[[str, str], Run]
-) -> None:
+def test_losses_are_those_of_the_first_edition(experiment: str, reg: str, finished: Callable[[str, str], Run]) -> None:
     """Values of commit 5d36775 at smoke scale with seed 0, pre-training included.
 
     On one machine they are equal to the bit; kernels differ between kinds of machines, hence the tolerance.
@@ -98,7 +96,12 @@ def test_golden_losses_tell_the_arms_apart() -> None:
 def test_missing_data_is_said_in_one_line_before_anything_is_trained(
     experiment: str, message: str, smoke: Any, tmp_path: Path
 ) -> None:
-    here = (f"paths.data='{tmp_path}'", f"paths.artifacts='{tmp_path}/artifacts'", "scale.world=null", "runtime.device=cpu")
+    here = (
+        f"paths.data='{tmp_path}'",
+        f"paths.artifacts='{tmp_path}/artifacts'",
+        "scale.world=null",
+        "runtime.device=cpu",
+    )
     cfg = smoke(f"experiment={experiment}", "reg=l2_sp", *here)
     with pytest.raises(UserError, match=message) as caught:
         trained(cfg)
@@ -126,7 +129,10 @@ def test_the_digest_depends_on_the_data_alone(smoke: Any) -> None:
 
 @pytest.mark.parametrize(
     ("package", "message"),
-    [("l2sp_suite.theory", "has no attribute .Task.|No module"), ("no_such_package", "No module named 'no_such_package'")],
+    [
+        ("l2sp_suite.theory", "has no attribute .Task.|No module"),
+        ("no_such_package", "No module named 'no_such_package'"),
+    ],
 )
 def test_a_package_without_a_task_is_said_in_one_line(package: str, message: str) -> None:
     cfg: Any = SimpleNamespace(task=SimpleNamespace(package=package))

@@ -114,7 +114,12 @@ def test_a_named_network_gets_its_own_preprocessing(overrides: tuple[str, ...], 
 @pytest.mark.parametrize("experiment", ["encnet50_pcontext", "segflow_davis"])
 def test_a_named_backbone_gets_its_own_normalisation(experiment: str) -> None:
     name = "task.network.segmentation" if experiment == "segflow_davis" else "task.network.name"
-    wide = [f"experiment={experiment}", "scale=paper", f"{name}=vit_base_patch16_clip_224.openai", "weights.source=timm"]
+    wide = [
+        f"experiment={experiment}",
+        "scale=paper",
+        f"{name}=vit_base_patch16_clip_224.openai",
+        "weights.source=timm",
+    ]
     task: Any = compose(wide).task
     assert task.mean_and_std[0] == pytest.approx([0.48145466, 0.4578275, 0.40821073])
     assert task.mean_and_std[1] == pytest.approx([0.26862954, 0.26130258, 0.27577711])

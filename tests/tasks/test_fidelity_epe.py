@@ -1,4 +1,4 @@
-"""End-point errors at the size of Scene Flow's frames, of a network that sees them at SegFlow's (docs/protocols/segflow.md#epe)."""
+"""End-point errors at Scene Flow's size, of a network that sees SegFlow's (docs/protocols/segflow.md#epe)."""
 
 from __future__ import annotations
 

@@ -29,7 +29,9 @@ def test_each_step_is_in_its_phase(steps_per_phase: list[int], steps: int) -> No
 @given(lengths, st.integers(0, 100))
 def test_done_counts_a_phase_s_steps_before_a_step(steps_per_phase: list[int], step: int) -> None:
     schedule, before = PhaseSchedule(steps_per_phase), listed(steps_per_phase, step)
-    assert [schedule.done(step, number) for number in range(len(steps_per_phase))] == [before.count(k) for k in range(len(steps_per_phase))]
+    assert [schedule.done(step, number) for number in range(len(steps_per_phase))] == [
+        before.count(k) for k in range(len(steps_per_phase))
+    ]
 
 
 @given(lengths, st.integers(0, 10**9), st.integers(1, 50))

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import tiny_maps
 import torch
+from run_files import done_of, env_of, log_of, trained
 from torch.nn import functional as F
 
 from l2sp_suite.config import TrainConfig, compose
@@ -16,7 +17,6 @@ from l2sp_suite.runs import Run
 from l2sp_suite.tasks.segmentation.task import IGNORED, Task
 from l2sp_suite.training import data_root
 from l2sp_suite.utils.errors import UserError
-from run_files import done_of, env_of, log_of, trained
 
 pytestmark = pytest.mark.slow
 SCRATCH = ("experiment=encnet50_pcontext", "reg=l2", "weights.source=none", "study=test/scratch")

@@ -35,7 +35,9 @@ def test_table_5_differs_from_table_3_in_the_pass_alone() -> None:
 
 
 def test_timm_s_resnet_has_its_own_normalisation_and_the_flow_branch_keeps_caffe_s() -> None:
-    plain, timm = (compose(["experiment=segflow_davis", "scale=paper", *more]) for more in ([], ["+task/video/preset=timm"]))
+    plain, timm = (
+        compose(["experiment=segflow_davis", "scale=paper", *more]) for more in ([], ["+task/video/preset=timm"])
+    )
     assert (timm.task.network.segmentation, timm.weights.source, timm.weights.file) == ("resnet101", "timm", None)
     assert timm.task.std == pytest.approx([0.229, 0.224, 0.225])
     assert timm.task.network.flow_mean == pytest.approx(plain.task.network.flow_mean)

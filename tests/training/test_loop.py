@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import torch
+from run_files import done_of, env_of, equal, log_of, run_of, trained
 from safetensors.torch import load_file
 
 from l2sp_suite.config import RunSpec, TrainConfig, compose, resolve
@@ -20,7 +21,6 @@ from l2sp_suite.runs import Run
 from l2sp_suite.tasks.classification.task import Task
 from l2sp_suite.training import checkpoint
 from l2sp_suite.utils.errors import Diverged, UserError
-from run_files import done_of, env_of, equal, log_of, run_of, trained
 
 pytestmark = pytest.mark.slow
 KILLED = """

@@ -119,7 +119,9 @@ def test_wrong_names_and_arguments_say_what_is_right_in_one_line(name: str, kwar
 
 @pytest.mark.parametrize("override", ["optim.kwargs.nesterov=true", "optim.kwargs={nesterov: true}"])
 def test_an_argument_that_no_file_gives_is_written_with_a_plus(override: str) -> None:
-    with pytest.raises(UserError, match=r"optim\.kwargs\.nesterov: no .* gives it; write it with a plus, \+optim\.kwargs\.nest"):
+    with pytest.raises(
+        UserError, match=r"optim\.kwargs\.nesterov: no .* gives it; write it with a plus, \+optim\.kwargs\.nest"
+    ):
         cfg(override)
     groups = built(net(), cfg(f"+{override}")).optimizer.param_groups
     assert all(group["nesterov"] and group["momentum"] == 0.9 for group in groups)
@@ -212,7 +214,11 @@ def test_log_and_description_are_of_the_shared_weights() -> None:
 
 @pytest.mark.parametrize(
     ("w0", "overrides", "message"),
-    [(2.0, [], "checksum"), (0.5, ["reg.alpha=7"], "alpha"), (0.5, ["reg=l2"], "penalty=L2SP, this run's has penalty=L2")],
+    [
+        (2.0, [], "checksum"),
+        (0.5, ["reg.alpha=7"], "alpha"),
+        (0.5, ["reg=l2"], "penalty=L2SP, this run's has penalty=L2"),
+    ],
 )
 def test_a_checkpoint_of_another_penalty_or_anchor_is_refused(w0: float, overrides: list[str], message: str) -> None:
     state = built(net(), cfg("reg=l2_sp")).state_dict()

@@ -46,7 +46,7 @@ def test_factor_lies_in_0_1_and_never_rises_after_warm_up(kind: str, total: int,
 
 
 def test_an_unknown_schedule_is_refused() -> None:
-    with pytest.raises(UserError, match="schedule.kind=stairs: use step, cosine, poly or constant"):
+    with pytest.raises(UserError, match=r"schedule\.kind=stairs: use step, cosine, poly or constant"):
         lr_factor(replace(PLAIN, kind="stairs"), 0, 1, 1)
 
 

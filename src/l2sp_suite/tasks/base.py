@@ -150,7 +150,9 @@ class Task(ABC):
         parts, configs = self.parts(model), self.cfg.pretrained()
         for key in [key for key in parts if key in configs]:
             weights = read_part(key, configs[key], parts[key], files.get(key))
-            report = str(load_pretrained(model, weights, configs[key].statistics)) if weights.tensors else "from scratch"
+            report = (
+                str(load_pretrained(model, weights, configs[key].statistics)) if weights.tensors else "from scratch"
+            )
             self.pretrained = {**self.pretrained, **weights.tensors}
             self._weights[key] = {"origin": weights.origin, "sha256": weights.sha256, "report": report}
         self.model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -239,4 +241,6 @@ def task_class(cfg: TrainConfig) -> type[Task]:
     try:
         return cast("type[Task]", import_module(f"{cfg.task.package}.task").Task)
     except (ImportError, AttributeError) as error:
-        raise UserError(f"task.package={cfg.task.package}: no package with config.Config and task.Task ({error})") from error
+        raise UserError(
+            f"task.package={cfg.task.package}: no package with config.Config and task.Task ({error})"
+        ) from error

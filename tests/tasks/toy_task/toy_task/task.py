@@ -11,12 +11,12 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from toy_task.config import Config
 
 from l2sp_suite.config import TrainConfig
 from l2sp_suite.datasets.layout import find_root
 from l2sp_suite.tasks import Evaluation, ModelSummary, PretrainedPart, TrainStep, base
 from l2sp_suite.utils.errors import UserError
-from toy_task.config import Config
 
 
 class Net(nn.Module):
