@@ -44,8 +44,9 @@ reproduce: $(ENV) ## the runs that the tables need (or one PLAN of configs/sweep
 sweep-%: ## one plan of configs/sweep: sweep-table4, -table5, -table6, -learning_rate, -from_scratch, -selection, -sources, ...
 	@$(MAKE) -s reproduce PLAN=$*
 
-source: $(ENV) ## source classes chosen by their distance from the targets; then make sweep-sources trains on them
-	@$(RUN) scripts/select_source.py $(call options,SCALE DATA RESULTS)
+source: $(ENV) ## source classes nearest to the targets, by SELECTION=mini, small or subset_b; then make sweep-sources
+	@$(RUN) scripts/select_source.py $(call options,SELECTION) \
+		$(if $(DATA),'paths.data=$(DATA)') $(if $(RESULTS),'paths.results=$(RESULTS)')
 
 tables: $(ENV) ## tables and figures from the files under results/, without training
 	@$(RUN) scripts/report.py $(call options,RESULTS SCALE FIGURES PICTURES README QUIET)

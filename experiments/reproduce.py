@@ -9,9 +9,9 @@ from __future__ import annotations
 import sys
 
 from l2sp_suite.config import parse_options
-from l2sp_suite.sweeps import Reproduction, reproduce
+from l2sp_suite.sweeps import Reproduction, run_reproduction
 from l2sp_suite.utils.exit_codes import one_line_errors
 
 if __name__ == "__main__":
     with one_line_errors():
-        raise SystemExit(reproduce(parse_options(Reproduction, sys.argv[1:], __doc__ or "")))
+        raise SystemExit(run_reproduction(parse_options(Reproduction, sys.argv[1:], __doc__ or "")))

@@ -4,6 +4,9 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: tests run side by side, and small nets are faster so
 
+import logging
+import runpy
+import sys
 from collections.abc import Callable
 from functools import cache
 from pathlib import Path
@@ -12,12 +15,32 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
-from l2sp_suite.config import TrainConfig, compose
+from l2sp_suite.config import ROOT, TrainConfig, compose
 from miniworld import ensure_world
 
 settings.register_profile("fast", max_examples=10, deadline=None)
 settings.register_profile("ci", max_examples=100, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))
+
+
+@pytest.fixture
+def run_script(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
+    """Runs a script in this process: a call with its path and arguments gives exit status, stdout and stderr."""
+
+    def run(path: str, *arguments: object) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", [path, *map(str, arguments)])
+        capsys.readouterr()
+        try:
+            runpy.run_path(str(ROOT / path), run_name="__main__")
+            status = 0
+        except SystemExit as error:
+            status = int(error.code or 0)
+        finally:
+            logging.disable(logging.NOTSET)
+        out, err = capsys.readouterr()
+        return status, out, err
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -10,20 +10,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from l2sp_suite.datasets.video_names import DRIVING_TEST, DRIVING_TRAIN, MONKAA_TEST, MONKAA_TRAIN
+from miniworld.geometry import Array
+from miniworld.motion import Film
+from miniworld.paint import stream
 from numpy.typing import NDArray
 from PIL import Image
 
 from l2sp_suite.datasets.flow_files import load_flow
 from l2sp_suite.datasets.images import load_image
 from l2sp_suite.datasets.video import VIDEO_READERS, Video, read
-from l2sp_suite.datasets.video_names import DRIVING_TEST, DRIVING_TRAIN, MONKAA_TEST, MONKAA_TRAIN
 from l2sp_suite.utils.errors import UserError
 from miniworld import PARTS, ClipRecipe, build_world, check_world, clips
 from miniworld import sequences as films
 from miniworld.clips import Take, film_of, plan, render
-from miniworld.geometry import Array
-from miniworld.motion import Film
-from miniworld.paint import stream
 
 TINY, RECIPE = dataclasses.replace(ClipRecipe.tiny(), shots=1), ClipRecipe()  # in the first, a scene is a film
 FOLDERS = {

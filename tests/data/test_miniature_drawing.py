@@ -10,8 +10,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
-from miniworld import Recipe
 from miniworld.categories import FAMILIES, Individual
 from miniworld.geometry import Array, Pose, whole
 from miniworld.paint import PATTERNS, Texture, stream
@@ -19,6 +17,8 @@ from miniworld.render import photograph
 from miniworld.samples import Sample, draw_sample, traits_of
 from miniworld.scene import Placed, compose
 from miniworld.traits import class_traits, individual, trait_distance
+
+from miniworld import Recipe
 
 LIGHT = (0.0, -0.5, math.sqrt(0.75))
 few = settings(max_examples=25, deadline=None)

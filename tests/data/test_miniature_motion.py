@@ -13,15 +13,15 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from miniworld.geometry import Array, Pose, Reach, whole
+from miniworld.motion import Film, Frame, Ground, Mover, drift, zoom_about
+from miniworld.paint import Layer, stream
 from numpy.typing import NDArray
 from scipy.ndimage import maximum_filter, minimum_filter
 
 from l2sp_suite.datasets.video_transforms import warp
 from miniworld import sequences as films
 from miniworld.clips import ClipRecipe, Take, film_of, plan
-from miniworld.geometry import Array, Pose, Reach, whole
-from miniworld.motion import Film, Frame, Ground, Mover, drift, zoom_about
-from miniworld.paint import Layer, stream
 
 LIGHT = (0.0, 0.0, 1.0)
 HEIGHT, WIDTH, FRAMES = 96, 160, 4

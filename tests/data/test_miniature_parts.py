@@ -15,21 +15,21 @@ from typing import Any, ClassVar
 import numpy as np
 import pytest
 import torch
+from l2sp_suite.datasets.video_names import MONKAA_TRAIN
+from miniworld.clip_sheet import clip_blocks
+from miniworld.generators import Part
 from PIL import Image
 from scipy.ndimage import maximum_filter
 from torchvision.utils import flow_to_image
 
 from l2sp_suite.config import limits
 from l2sp_suite.config.compose import CONFIGS, compose
-from l2sp_suite.datasets.video_names import MONKAA_TRAIN
 from l2sp_suite.runs import run_of
 from l2sp_suite.utils.errors import UserError
 from miniworld import PARTS, ClipRecipe, build_world, check_world, contact_sheet, ensure_world, named_recipe
 from miniworld import generators as parts
-from miniworld.clip_sheet import clip_blocks
 from miniworld.clips import Take, film_of
 from miniworld.contact_sheet import STRIPS
-from miniworld.generators import Part
 
 
 @dataclass(frozen=True)

@@ -12,18 +12,18 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image
-
-from l2sp_suite.datasets.palette import palette
-from l2sp_suite.datasets.segmentation import PASCAL_CLASSES as CONTEXT
-from l2sp_suite.utils.errors import UserError
-from miniworld import PARTS, SceneRecipe, build_world, check_world, scenes, views
 from miniworld.canvas import Canvas, blend, near, noise
 from miniworld.categories import FAMILIES
 from miniworld.context import CLASSES, FAMILY_CLASS, LABELS
 from miniworld.geometry import Array
 from miniworld.paint import stream
 from miniworld.scenery import LAYOUTS, Spot
+from PIL import Image
+
+from l2sp_suite.datasets.palette import palette
+from l2sp_suite.datasets.segmentation import PASCAL_CLASSES as CONTEXT
+from l2sp_suite.utils.errors import UserError
+from miniworld import PARTS, SceneRecipe, build_world, check_world, scenes, views
 from miniworld.scenes import FOLDER, Shot, draw_scene
 
 RECIPE = SceneRecipe()

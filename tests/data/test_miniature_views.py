@@ -7,14 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from miniworld.context import CLASSES, LABELS
+from miniworld.paint import stream
 from PIL import Image
 
 from l2sp_suite.datasets.classification import read_image_folder
 from l2sp_suite.datasets.layout import Release
 from l2sp_suite.utils.errors import UserError
 from miniworld import SceneRecipe, ViewRecipe, build_world, views
-from miniworld.context import CLASSES, LABELS
-from miniworld.paint import stream
 from miniworld.scenes import Shot, draw_scene
 
 TINY = ViewRecipe.tiny()

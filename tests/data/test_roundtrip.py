@@ -6,10 +6,10 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
+from miniworld.layouts import FOLDERS
 
 from l2sp_suite.datasets.classification import load_image, read
 from miniworld import Recipe, build_world
-from miniworld.layouts import FOLDERS
 
 
 @pytest.fixture(scope="module")

@@ -13,13 +13,13 @@ import tiny_sets
 import tiny_videos
 import torch
 from davis_names import DAVIS_TRAIN, DAVIS_VAL
+from l2sp_suite.datasets.video_names import DRIVING_TEST, DRIVING_TRAIN, MONKAA_TEST, MONKAA_TRAIN
 from PIL import Image
 from torchvision.datasets import FlyingChairs
 
 from l2sp_suite.datasets.images import load_image
 from l2sp_suite.datasets.records import check_counts, digest
 from l2sp_suite.datasets.video import VIDEO_READERS, Pairs, Video, hold_out, load_mask, read
-from l2sp_suite.datasets.video_names import DRIVING_TEST, DRIVING_TRAIN, MONKAA_TEST, MONKAA_TRAIN
 from l2sp_suite.utils.errors import UserError
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"

@@ -11,9 +11,9 @@ from types import SimpleNamespace
 
 import pytest
 import requests
+from l2sp_suite.download.disk import in_words
 from web import HASTY, Page, Web
 
-from l2sp_suite.download.disk import in_words
 from l2sp_suite.download.download import Unreachable, download
 from l2sp_suite.utils.errors import UserError
 

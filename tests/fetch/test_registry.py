@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 import pytest
 import tiny_releases
 import yaml
+from l2sp_suite.tasks.registry import sets_of
 
 from l2sp_suite.config.compose import CONFIGS, ROOT, compose
 from l2sp_suite.download.registry import OFFICIAL, Archive, named
@@ -16,7 +17,6 @@ from l2sp_suite.download.sets import state_of
 from l2sp_suite.download.state import Status, inspect, load
 from l2sp_suite.download.unpack import safe_name
 from l2sp_suite.sweeps.plan import sources_of
-from l2sp_suite.tasks.registry import sets_of
 from l2sp_suite.utils.errors import UserError
 
 ARCHIVES = [(entry.name, archive) for entry in OFFICIAL.values() for archive in entry.archives]

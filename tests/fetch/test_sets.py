@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 import tiny_releases
+from l2sp_suite.download.disk import claimed
 from tiny_releases import WISHES, Release, asked, files
 from web import Web
 
 from l2sp_suite.download import sets
 from l2sp_suite.download.command import prepare, verify
-from l2sp_suite.download.disk import claimed
 from l2sp_suite.download.download import Unreachable
 from l2sp_suite.download.registry import OFFICIAL
 from l2sp_suite.download.sets import fetch, lacking, state_of

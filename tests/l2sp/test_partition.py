@@ -13,8 +13,8 @@ from l2sp.partition import partition
 
 def test_partition_by_layer_name_and_shape() -> None:
     model = net(0)
-    pretrained = {**model.state_dict(), "5.weight": torch.ones(7, 576), "unused.weight": torch.ones(1)}
-    with pytest.warns(UserWarning, match=r"5\.weight: pre-trained with shape \(7, 576\), here \(5, 576\)") as caught:
+    pretrained = {**model.state_dict(), "5.weight": torch.ones(576, 5), "unused.weight": torch.ones(1)}
+    with pytest.warns(UserWarning, match=r"5\.weight: pre-trained with shape \(576, 5\), here \(5, 576\)") as caught:
         sets = L2SP(model, pretrained, ALPHA, BETA).partition
     assert caught[0].filename == __file__
     assert tuple(sets.shared) == SHARED and tuple(sets.new) == ("5.weight",)

@@ -1,7 +1,6 @@
 """The penalties against closed forms and against autograd of their formulas."""
 
 import copy
-import inspect
 import math
 import re
 from collections.abc import Callable
@@ -18,7 +17,7 @@ from l2sp import L2, L2SP, Penalty, StartingPoint
 from l2sp.penalty import COUPLED
 
 CHECKSUM = "3526ae7e0e06adc1255fce8f7e009e249d6c43ea3ebeacf0630bbdbd1f6428fb"
-EXTENDING = Path(__file__).parents[2] / "docs" / "extending" / "penalty.md"
+DOCS = Path(__file__).parents[2] / "docs"
 
 
 class SmoothL1SP(Penalty):
@@ -43,12 +42,13 @@ class SmoothL1SP(Penalty):
             grad.add_(away / (away**2 + self.smooth).sqrt(), alpha=self.alpha)
 
 
+def blocks(page: str) -> list[str]:
+    return re.findall(r"```python\n(.*?)```", (DOCS / page).read_text(), flags=re.DOTALL)
+
+
 def l1_sp() -> type[Penalty]:
-    """The class that docs/extending/penalty.md writes, executed from there."""
-    blocks = re.findall(r"```python\n(.*?)```", EXTENDING.read_text(), flags=re.DOTALL)
     names: dict[str, type[Penalty]] = {}
-    exec(blocks[0], names)
-    assert len(inspect.cleandoc(blocks[0]).splitlines()) <= 20
+    exec(blocks("extending/penalty.md")[0], names)
     return names["L1SP"]
 
 
@@ -369,3 +369,15 @@ def test_a_closure_is_refused() -> None:
     with pytest.raises(RuntimeError, match="call backward, then step"):
         optimizer.step(lambda: torch.zeros(()))
     optimizer.step(None)
+
+
+def test_the_documented_use_and_resume_work() -> None:
+    use, resume = blocks("penalty.md")
+    model = net(0)
+    names = {"model": model, "pretrained": pretrained_of(model, *SHARED)}
+    exec(use, names)
+    run(model, names["optimizer"], range(2))
+    names["checkpoint"] = {key: names[key].state_dict() for key in ("optimizer", "penalty")}
+    names["penalty"].detach()
+    exec(resume, names)
+    assert names["penalty"].value() > 0

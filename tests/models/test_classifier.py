@@ -1,4 +1,4 @@
-"""Classifiers by name, the names of their heads, their outputs, and what their published weights expect of images."""
+"""Classifiers by name, the names of their heads, and their outputs."""
 
 from __future__ import annotations
 
@@ -6,14 +6,12 @@ import subprocess
 import sys
 
 import pytest
-import timm
 import torch
 from torch import nn
 from torch.nn import functional as F
 from torchvision.models.inception import InceptionOutputs
 
 from l2sp_suite.models.classifier import build_network, head_prefixes, logits_of, without_head, zero_head
-from l2sp_suite.models.preprocessing import published
 from l2sp_suite.utils.errors import UserError
 
 THIN = 1 / 16
@@ -115,39 +113,6 @@ def test_logits_of_both_kinds_of_output() -> None:
     assert logits_of(main) == (main, None)
     assert logits_of(InceptionOutputs(main, aux)) == (main, aux)
     assert logits_of(InceptionOutputs(main, None)) == (main, None)
-
-
-# What published weights expect of their images
-
-
-@pytest.mark.parametrize("name", ["resnet50", "resnet101.tv_in1k", "vit_base_patch16_clip_224.openai", "convnext_atto"])
-def test_a_timm_network_gets_its_own_preprocessing(name: str) -> None:
-    """timm's own resolver as the oracle, of the network built from that name."""
-    with torch.device("meta"):
-        model = timm.create_model(name)
-    theirs = timm.data.resolve_data_config({}, model=model)
-    ours = published(name, "timm")
-    assert (ours.input_size, ours.interpolation, ours.crop) == (
-        theirs["input_size"][1],
-        theirs["interpolation"],
-        theirs["crop_pct"],
-    )
-    assert (tuple(ours.mean), tuple(ours.std)) == (theirs["mean"], theirs["std"])
-
-
-def test_preprocessing_of_networks_beside_timm_s() -> None:
-    slim = published("inception_v3", "file")
-    assert (slim.input_size, slim.crop, slim.interpolation) == (299, 0.875, "bilinear")  # dstl.md#network
-    assert [(x - m) / s for x, m, s in zip((0, 0.5, 1), slim.mean, slim.std, strict=True)] == [-1, 0, 1]
-    caffe = published("resnet101_caffe", "file")  # segflow.md#inputs, in RGB
-    assert [255 * value for value in caffe.mean] == pytest.approx([122.679, 116.669, 104.007])
-    assert [1 / value for value in caffe.std] == pytest.approx([255] * 3, rel=1e-5)
-    lite = published("tf_efficientnet_lite0", "efficientnet_lite0")
-    assert [(x / 255 - lite.mean[0]) / lite.std[0] for x in (0, 127, 255)] == pytest.approx(
-        [-127 / 128, 0, 1], abs=1e-6
-    )
-    with pytest.raises(UserError, match="no network is called 'resnet5000'"):
-        published("resnet5000", "timm")
 
 
 @pytest.mark.slow

@@ -7,9 +7,8 @@ import re
 from davis_names import DAVIS_TRAIN, DAVIS_VAL
 from fact_sheet import section
 
-from l2sp_suite.datasets.class_names import PASCAL_CLASSES
-from l2sp_suite.datasets.segmentation import PASCAL_IDS
-from l2sp_suite.datasets.video_names import DRIVING_TEST, DRIVING_TRAIN, MONKAA_TEST, MONKAA_TRAIN
+from l2sp_suite.datasets.segmentation import PASCAL_CLASSES, PASCAL_IDS
+from l2sp_suite.datasets.video import DRIVING_TEST, DRIVING_TRAIN, MONKAA_TEST, MONKAA_TRAIN
 
 
 def listed(anchor: str, before: str, after: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Classification: batches, loss, splits, lists of classes, and preprocessing as the weights were published."""
+"""Classification on the smallest world: batches, loss, splits, and lists of classes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from torch.nn import functional as F
 
 from l2sp_suite.config import compose, override
-from l2sp_suite.datasets.dataset import official_size
+from l2sp_suite.datasets import official_size
 from l2sp_suite.tasks import task_class
 from l2sp_suite.tasks.classification.task import Task
 from l2sp_suite.training import data_root
@@ -85,43 +85,3 @@ def test_sizes_of_a_listed_source_are_those_of_the_list(tmp_path: Path) -> None:
     assert official_size(named, "classes") == 1
     with pytest.raises(UserError, match="no official number of train"):
         official_size(named, "train")
-
-
-# Images as a network's weights were published for them
-
-
-IMAGENET = ([0.485, 0.456, 0.406], [0.229, 0.224, 0.225])
-
-
-@pytest.mark.parametrize(
-    ("overrides", "expected"),
-    [
-        ((), (299, [0.5] * 3, [0.5] * 3, "bilinear", 0.875)),
-        (("task.network.name=resnet50.tv_in1k", "weights.source=timm"), (224, *IMAGENET, "bilinear", 0.875)),
-        (("task.network.name=resnet50.a1_in1k", "weights.source=timm"), (224, *IMAGENET, "bicubic", 0.95)),
-        (("task.network.name=resnet50.tv_in1k", "weights.source=timm", "task.crop=1"), (224, *IMAGENET, "bilinear", 1)),
-        (("task.network.name=resnet50.tv_in1k", "weights.source=timm", "task.std=[1,1,1]"),
-         (224, IMAGENET[0], [1, 1, 1], "bilinear", 0.875)),
-    ],
-)  # fmt: skip
-def test_a_named_network_gets_its_own_preprocessing(overrides: tuple[str, ...], expected: tuple[Any, ...]) -> None:
-    """What a configuration gives stands; what it leaves at null is the network's."""
-    task: Any = compose(["experiment=dstl_cub200", "scale=paper", *overrides]).task
-    preprocessing = (task.input_size, list(task.mean), list(task.std), task.interpolation, task.crop)
-    assert preprocessing == expected
-
-
-@pytest.mark.parametrize("experiment", ["encnet50_pcontext", "segflow_davis"])
-def test_a_named_backbone_gets_its_own_normalisation(experiment: str) -> None:
-    name = "task.network.segmentation" if experiment == "segflow_davis" else "task.network.name"
-    wide = [
-        f"experiment={experiment}",
-        "scale=paper",
-        f"{name}=vit_base_patch16_clip_224.openai",
-        "weights.source=timm",
-    ]
-    task: Any = compose(wide).task
-    assert task.mean_and_std[0] == pytest.approx([0.48145466, 0.4578275, 0.40821073])
-    assert task.mean_and_std[1] == pytest.approx([0.26862954, 0.26130258, 0.27577711])
-    if experiment == "segflow_davis":
-        assert task.network.flow_mean == task.mean

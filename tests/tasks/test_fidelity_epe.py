@@ -12,8 +12,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from l2sp_suite.config import compose
-from l2sp_suite.datasets.images import MomentCache
-from l2sp_suite.datasets.video import Pairs
+from l2sp_suite.datasets import VideoSplit, frame_cache
 from l2sp_suite.models.segflow import Output
 from l2sp_suite.tasks.video.evaluation import evaluate_flow
 
@@ -42,10 +41,10 @@ def test_vectors_are_enlarged_with_the_field(tmp_path: Path, seen: tuple[float, 
     frame = tmp_path / "0001.png"
     Image.new("RGB", (960, 540)).save(frame)
     truth = torch.tensor([9.6, -5.4, 1.0])[:, None, None].expand(3, 540, 960).contiguous()
-    pairs = Pairs((frame,), (frame,), (frame,), ("clip",))
+    pairs = VideoSplit((frame,), (frame,), (frame,), ("clip",))
     cfg = compose(["experiment=segflow_monkaa_final", "scale=paper", "runtime.workers=0"])
     net: Any = Constant(*seen).eval()
-    metrics = evaluate_flow(net, None, pairs, MomentCache(lambda _: truth), cfg, shown=False).metrics
+    metrics = evaluate_flow(net, None, pairs, frame_cache(lambda _: truth), cfg, shown=False).metrics
     assert metrics["EPE"] == pytest.approx(error, abs=1e-4)
     assert metrics["EPE_zero"] == pytest.approx(STILL, abs=1e-4)
     scaled = ((seen[0] - 8.54) ** 2 + (seen[1] + 4.8) ** 2) ** 0.5

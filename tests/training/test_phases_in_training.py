@@ -18,8 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from l2sp_suite.config import TrainConfig, resolve
-from l2sp_suite.datasets.images import load_image
-from l2sp_suite.datasets.video_transforms import resize_frames
+from l2sp_suite.datasets import load_image, resize_frames
 from l2sp_suite.models.flownets import FlowNetS
 from l2sp_suite.pretrained import save_weights
 from l2sp_suite.runs import Run

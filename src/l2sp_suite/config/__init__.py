@@ -1,13 +1,16 @@
 """Configuration: schema with ranges, composition, and `RunSpec`, a run resolved once."""
 
+from l2sp_suite.config.class_lists import list_digest, listed_sizes, read_classes
 from l2sp_suite.config.compose import compose, hydra_errors, override, register, typed
+from l2sp_suite.config.fields import Check, at_least, check, each, key, one_of, pair, span, triple
 from l2sp_suite.config.keys import known_keys, leaves, task_schemas
 from l2sp_suite.config.messages import explain, unknown_key
-from l2sp_suite.config.options import parse_options
+from l2sp_suite.config.options import parse_options, read_overrides
 from l2sp_suite.config.places import CONFIGS, PRINTED, ROOT, scale_names
 from l2sp_suite.config.schema import (
     Arm,
     DataConfig,
+    DryRunConfig,
     EvaluateConfig,
     OptimConfig,
     PathsConfig,
@@ -20,10 +23,54 @@ from l2sp_suite.config.schema import (
     WeightsConfig,
 )
 from l2sp_suite.config.spec import RunSpec, fingerprint, identity, resolve, spec_of
+from l2sp_suite.config.synthetic import recipe_of
 
 __all__ = [
-    "CONFIGS", "PRINTED", "ROOT", "Arm", "DataConfig", "EvaluateConfig", "OptimConfig", "PathsConfig", "RowConfig",
-    "RunSpec", "RuntimeConfig", "ScaleConfig", "ScheduleConfig", "TaskConfig", "TrainConfig", "WeightsConfig",
-    "compose", "explain", "fingerprint", "hydra_errors", "identity", "known_keys", "leaves", "override",
-    "parse_options", "register", "resolve", "scale_names", "spec_of", "task_schemas", "typed", "unknown_key",
+    "CONFIGS",
+    "PRINTED",
+    "ROOT",
+    "Arm",
+    "Check",
+    "DataConfig",
+    "DryRunConfig",
+    "EvaluateConfig",
+    "OptimConfig",
+    "PathsConfig",
+    "RowConfig",
+    "RunSpec",
+    "RuntimeConfig",
+    "ScaleConfig",
+    "ScheduleConfig",
+    "TaskConfig",
+    "TrainConfig",
+    "WeightsConfig",
+    "at_least",
+    "check",
+    "compose",
+    "each",
+    "explain",
+    "fingerprint",
+    "hydra_errors",
+    "identity",
+    "key",
+    "known_keys",
+    "leaves",
+    "list_digest",
+    "listed_sizes",
+    "one_of",
+    "override",
+    "pair",
+    "parse_options",
+    "read_classes",
+    "read_overrides",
+    "recipe_of",
+    "register",
+    "resolve",
+    "scale_names",
+    "span",
+    "spec_of",
+    "task_schemas",
+    "triple",
+    "typed",
+    "unknown_key",
 ]  # fmt: skip

@@ -84,8 +84,8 @@ def typed(config: DictConfig) -> TrainConfig:
     if missing:
         raise UserError(f"no value for {', '.join(missing)}: give it on the command line or in a YAML under {CONFIGS}")
     schema = task_schema(config.task.package)
-    task = OmegaConf.merge(OmegaConf.structured(schema), config.task)
     _refuse_unknown(config, {*leaves(TrainConfig), *leaves(schema, "task.")})
+    task = OmegaConf.merge({"task": OmegaConf.structured(schema)}, {"task": config.task}).task
     cfg = cast(TrainConfig, OmegaConf.to_object(config))
     cfg = replace(cfg, task=OmegaConf.to_object(task))
     check(cfg)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import MISSING as REQUIRED
 from dataclasses import fields
@@ -25,7 +26,8 @@ _HELP = ("-h", "--help", "help=true")
 def parse_options(options: type[T], arguments: Sequence[str], about: str = "") -> T:
     """An instance of the dataclass `options` from `key=value` arguments; keys without a default must be given.
 
-    `about` is printed for `--help`, with the keys and their defaults.
+    Where a key takes a list, one value may stand without brackets. `about` is printed for `--help`, with the keys and
+    their defaults.
 
     Raises:
         UserError: an unknown key (the message has the nearest right one), a wrong type, or a value that cannot be read.
@@ -35,10 +37,12 @@ def parse_options(options: type[T], arguments: Sequence[str], about: str = "") -
         print(_help(options, about))
         raise SystemExit(0)
     known = [item.name for item in fields(cast(Any, options))]
+    lists = {item.name for item in fields(cast(Any, options)) if item.default_factory is list}
     values = read_overrides(arguments)
     for name in values:
         if name not in known:
             raise unknown_key(name, known)
+    values = {name: [value] if name in lists and isinstance(value, str) else value for name, value in values.items()}
     try:
         return cast(T, OmegaConf.to_object(OmegaConf.merge(OmegaConf.structured(options), values)))
     except OmegaConfBaseException as error:
@@ -65,5 +69,6 @@ def _help(options: type, about: str) -> str:
     lines = []
     for item in fields(options):
         default = item.default_factory() if item.default_factory is not REQUIRED else item.default
-        lines.append(f"  {item.name}={default}  {item.metadata.get('meaning', '')}".rstrip())
+        shown = default if isinstance(default, str) else json.dumps(default)
+        lines.append(f"  {item.name}={shown}  {item.metadata.get('meaning', '')}".rstrip())
     return "\n".join([about.strip(), "", "options, as key=value, with their defaults:", *lines])

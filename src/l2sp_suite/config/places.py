@@ -1,4 +1,4 @@
-"""Where the configuration lies."""
+"""Where the configuration lies: in the checkout that this package is part of, or that one is working in."""
 
 from __future__ import annotations
 
@@ -7,7 +7,14 @@ from pathlib import Path
 
 __all__ = ["CONFIGS", "PRINTED", "ROOT", "scale_names"]
 
-ROOT = Path(__file__).resolve().parents[3]
+
+def _root() -> Path:
+    """The checkout: around this file, or, where the package is installed elsewhere, the working directory."""
+    checkout = Path(__file__).resolve().parents[3]
+    return checkout if (checkout / "configs").is_dir() else Path.cwd()
+
+
+ROOT = _root()
 PRINTED = ROOT / "results" / "paper"
 """The paper's tables."""
 CONFIGS = Path(os.environ.get("L2SP_CONFIGS", ROOT / "configs"))

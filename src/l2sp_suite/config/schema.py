@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, TypeVar
 
 from omegaconf import MISSING
 
-from l2sp_suite.config.fields import Check, at_least, key, one_of, span
+from l2sp_suite.config.fields import Check, at_least, key, one_of, span, triple
 
 __all__ = [
-    "Arm", "DataConfig", "EvaluateConfig", "OptimConfig", "PathsConfig", "RowConfig", "RuntimeConfig", "ScaleConfig",
-    "ScheduleConfig", "TaskConfig", "TrainConfig", "WeightsConfig",
+    "Arm", "DataConfig", "DryRunConfig", "EvaluateConfig", "OptimConfig", "PathsConfig", "RowConfig", "RuntimeConfig",
+    "ScaleConfig", "ScheduleConfig", "TaskConfig", "TrainConfig", "WeightsConfig",
 ]  # fmt: skip
 
 T = TypeVar("T")
@@ -165,12 +165,24 @@ class RuntimeConfig:
 
 
 @dataclass
+class DryRunConfig:
+    """What a dry run of paper scale needs of a task (experiments/dry_run.py)."""
+
+    worlds: list[str] = key("recipes of synthetic data in official layout and size, as <recipe>/<part>")
+    overrides: list[str] = key("how its runs differ from those of paper scale, as Hydra overrides")
+    rates: list[float] = key("the published learning rate at the first, the middle and the last step", triple(0))
+
+
+@dataclass
 class TaskConfig:
     """What the configuration of every task holds; its package adds keys of its own."""
 
     name: str = key("e.g. classification")
     package: str = key("Python package of the task: `config.Config` is its schema, `task.Task` its class", label=True)
     penalty: dict[str, Any] = key("hyper-parameters by arm that the tables report at this scale", label=True)
+    dry_run: DryRunConfig | None = field(
+        default=None, metadata={"meaning": "how experiments/dry_run.py runs its rows; null: not at all", "label": True}
+    )
 
     def with_published_values(self, weights: WeightsConfig) -> TaskConfig:
         """The configuration with what the named network's weights were published with, where a key is null."""

@@ -13,8 +13,8 @@ from typing import Any
 from l2sp_suite.config.class_lists import list_digest, read_classes
 from l2sp_suite.config.compose import compose, override
 from l2sp_suite.config.schema import Arm, DataConfig, TrainConfig, WeightsConfig
+from l2sp_suite.config.synthetic import recipe_of
 from l2sp_suite.utils.errors import UserError
-from miniworld import named_recipe
 
 __all__ = ["RunSpec", "fingerprint", "identity", "resolve", "spec_of"]
 
@@ -94,7 +94,7 @@ def resolve(cfg: TrainConfig) -> RunSpec:
     pretraining = {key: _pretraining(cfg, key, weights) for key, weights in sources.items()}
     content = identity(cfg)
     if cfg.scale.world is not None:
-        content["world_digest"] = named_recipe(cfg.scale.world, cfg.data.part).digest()
+        content["world_digest"] = recipe_of(cfg.scale.world, cfg.data.part).digest()
     if cfg.data.classes is not None:  # the file may be made anew under its name
         content["classes"] = list_digest(read_classes(Path(cfg.data.classes)))
     for key, spec in pretraining.items():

@@ -10,22 +10,22 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from l2sp_suite.datasets.images import Cache, ImageCache, Pair
-from l2sp_suite.datasets.records import Split
+from l2sp_suite.datasets.cache import Cache
+from l2sp_suite.datasets.images import Files, Pair
+from l2sp_suite.datasets.records import ClassificationSplit
 from l2sp_suite.datasets.seeding import permutation
 from l2sp_suite.datasets.transforms import Transform, seeded
 from l2sp_suite.utils.errors import UserError
 
 __all__ = [
-    "Batch", "CachedImages", "CachedItems", "Items", "StepSampler", "collate_labels", "collate_maps", "collate_pairs",
-    "collate_single", "equal_sizes", "eval_batches", "spread", "steps_per_epoch", "stored_items", "train_batches",
+    "Batch", "Examples", "Items", "LabelledImages", "StepSampler", "collate_labels", "collate_maps", "collate_pairs",
+    "equal_sizes", "eval_batches", "spread", "steps_per_epoch", "stored_pairs", "train_batches",
 ]  # fmt: skip
 
 Batch = tuple[Tensor, Tensor]
 Key = tuple[int, int]
 T = TypeVar("T")
-K = TypeVar("K")
-V = TypeVar("V", bound=tuple[Tensor, ...])
+V = TypeVar("V", bound=Tensor | Pair)
 R = TypeVar("R")
 T_co = TypeVar("T_co", covariant=True)
 Collate = Callable[[list[T]], Batch]
@@ -39,55 +39,42 @@ class Items(Protocol[T_co]):
     def __getitem__(self, key: Key, /) -> T_co: ...
 
 
-class CachedImages(Dataset[tuple[Tensor, int]]):
-    """The images of a split by key (epoch, index): (transformed image, label).
+class Examples(Dataset[R], Generic[V, R]):
+    """The examples of a split by key (epoch, index): transform(cache.load(files[index])).
 
-    With a `seed` the transform is random but a pure function of (seed, epoch, index); with None it must not
-    be random, and the epoch has no effect. `cache` keeps decoded images; without one each call decodes.
+    With a `seed` the transform is random but a pure function of (seed, epoch, index); with None it must not be random,
+    and the epoch has no effect. `cache` decodes, and keeps what fits.
     """
 
     def __init__(
-        self, split: Split, transform: Transform, seed: int | None = None, cache: ImageCache | None = None
+        self, files: Sequence[Files], transform: Callable[[V], R], cache: Cache[V], seed: int | None = None
     ) -> None:
-        self.split = split
-        self.transform = transform
-        self.seed = seed
-        self.cache = ImageCache(limit_bytes=0) if cache is None else cache
+        self.files, self.transform, self.cache, self.seed = files, transform, cache, seed
 
     def __len__(self) -> int:
-        return len(self.split)
-
-    def __getitem__(self, key: Key) -> tuple[Tensor, int]:
-        """Raises UserError if the image cannot be decoded."""
-        index = key[1]
-        image = self.cache.load(self.split.paths[index])
-        return _transformed(self.transform, image, self.seed, key), self.split.labels[index]
-
-
-class CachedItems(Dataset[R], Generic[K, V, R]):
-    """What a cache holds under `keys`, by key (epoch, index): transform(cache.load(keys[index])).
-
-    `cache` decodes, and keeps what fits. `seed` as of `CachedImages`.
-    """
-
-    def __init__(
-        self, keys: Sequence[K], transform: Callable[[V], R], cache: Cache[K, V], seed: int | None = None
-    ) -> None:
-        self.keys = keys
-        self.transform = transform
-        self.cache = cache
-        self.seed = seed
-
-    def __len__(self) -> int:
-        return len(self.keys)
+        return len(self.files)
 
     def __getitem__(self, key: Key) -> R:
         """Raises UserError if a file cannot be decoded, or if two that belong together differ in size."""
-        return _transformed(self.transform, self.cache.load(self.keys[key[1]]), self.seed, key)
+        decoded = self.cache.load(self.files[key[1]])
+        return self.transform(decoded) if self.seed is None else seeded(self.transform, decoded, self.seed, *key)
 
 
-def _transformed(transform: Callable[[T], R], item: T, seed: int | None, key: Key) -> R:
-    return transform(item) if seed is None else seeded(transform, item, seed, *key)
+class LabelledImages(Dataset[tuple[Tensor, int]]):
+    """The images of a split by key (epoch, index): (transformed image, label). Arguments as of `Examples`."""
+
+    def __init__(
+        self, split: ClassificationSplit, transform: Transform, cache: Cache[Tensor], seed: int | None = None
+    ) -> None:
+        self.images = Examples(split.files, transform, cache, seed)
+        self.labels = split.labels
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, key: Key) -> tuple[Tensor, int]:
+        """Raises UserError if the image cannot be decoded."""
+        return self.images[key], self.labels[key[1]]
 
 
 class StepSampler(Sampler[list[Key]]):
@@ -143,10 +130,7 @@ def train_batches(
 
 
 def eval_batches(items: Items[T], collate: Collate[T], batch_size: int, workers: int = 0) -> Iterator[Batch]:
-    """Return every item once, in order; the last batch may be smaller. See `train_batches`.
-
-    Items of different sizes: batch_size=1 and `collate_single`.
-    """
+    """Return every item once, in order; the last batch may be smaller. See `train_batches`."""
     _check(items, batch_size, workers)
     size = len(items)
     keys = [
@@ -170,24 +154,23 @@ def collate_pairs(items: Sequence[Pair]) -> Pair:
     return torch.stack([image for image, _ in items]), torch.stack([truth for _, truth in items])
 
 
-def collate_single(items: Sequence[Pair]) -> Batch:
-    """The only item of its batch, as it is: no dimension for the batch, no change of type."""
-    (item,) = items
-    return item
-
-
-def stored_items(keys: Sequence[K], cache: Cache[K, Pair], workers: int = 0) -> Iterator[Pair]:
-    """Return what lies under each of the keys, in order, one by one and as it is stored. See `train_batches`."""
-    return eval_batches(CachedItems(keys, _as_stored, cache), collate_single, 1, workers)
+def stored_pairs(files: Sequence[Files], cache: Cache[Pair], workers: int = 0) -> Iterator[Pair]:
+    """Return the examples in order, one by one and as they are stored, of any sizes. See `train_batches`."""
+    return eval_batches(Examples(files, _as_stored, cache), _only, 1, workers)
 
 
 def _as_stored(pair: Pair) -> Pair:
     return pair
 
 
-def spread(count: int, wanted: int) -> set[int]:
-    """Return that many (or all) of the numbers 0 .. count - 1, evenly spread."""
-    return {int((place + 0.5) * count / wanted) for place in range(min(wanted, count))}
+def _only(pairs: Sequence[Pair]) -> Pair:
+    (pair,) = pairs
+    return pair
+
+
+def spread(count: int, number: int) -> set[int]:
+    """Return `number` (or all) of the numbers 0 .. count - 1, evenly spread."""
+    return {int((k + 0.5) * count / number) for k in range(min(number, count))}
 
 
 def equal_sizes(items: Iterable[Pair], limit: int) -> Iterator[tuple[int, Tensor, Tensor]]:

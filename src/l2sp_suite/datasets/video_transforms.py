@@ -1,7 +1,10 @@
-"""Augmentation of two frames and what is known of them, a mask or a field of motion, transformed as one.
+"""Transforms for videos: two frames and their truth, a mask or a flow, moved as one.
 
+Frames are (2, 3, H, W), RGB of two times. A mask is uint8 (H, W) of 0, 1 and `IGNORED`. A flow is float32 (3, H, W):
+u (pixels to the right) and v (pixels down) from frame 0 to frame 1, and valid (1 or 0); where that is 0, u and v mean
+nothing.
 A point of an image is (x, y) in pixels, x to the right and y down; pixel (row i, column j) has its centre at
-(j + 0.5, i + 0.5). As in `transforms`, the time at these sizes goes into calls: hence few of torch's.
+(j + 0.5, i + 0.5). The time at these sizes goes into calls: hence few of torch's.
 """
 
 from __future__ import annotations
@@ -13,34 +16,26 @@ import torchvision.transforms.v2.functional as F
 from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample, interpolate
 
-from l2sp_suite.datasets.images import resize_map
-from l2sp_suite.datasets.segmentation import IGNORED
+from l2sp_suite.datasets.images import IGNORED, Pair, resize_map
 from l2sp_suite.utils.errors import UserError
 
-__all__ = ["Moment", "MovingTransform", "resize_fields", "resize_flow", "resize_frames", "warp"]
-
-Moment = tuple[Tensor, Tensor]
-"""Frames (2, 3, H, W), RGB of two times, and their truth: a mask (H, W) or a flow (3, H, W).
-
-A mask is uint8 of 0, 1 and `IGNORED`. A flow is float32: u (pixels to the right) and v (pixels down) from frame 0 to
-frame 1, and valid (1 or 0); where that is 0, u and v mean nothing.
-"""
+__all__ = ["RandomAffine", "resize_fields", "resize_flow", "resize_frames", "warp"]
 
 Linear = tuple[tuple[float, float], tuple[float, float]]
 
 _UNCHANGED = (((1.0, 0.0), (0.0, 1.0)), (0.0, 0.0))
 
 
-class MovingTransform:
-    """Resizes a moment to `size` = (height, width), then moves all of it by one random affine map.
+class RandomAffine:
+    """Resizes frames and truth to `size` = (height, width), then moves them by one random affine map.
 
     The map, about the image's centre c, takes p to q = c + L (p - c) + t: a horizontal flip with probability `flip`,
     a rotation (degrees, clockwise) uniform in +-`rotation` and a zoom by a factor uniform in [1-scale, 1+scale] make
     up L; t is uniform in +-`shift` of the width and of the height.
     Frames are sampled bilinearly, truths at the nearest pixel. A field of motion f becomes L f, as the motion of what
-    the picture shows. What lies outside the source is black, over whose edge the frames fade within half a pixel,
+    the frames show. What lies outside the source is black, over whose edge the frames fade within half a pixel,
     and `IGNORED` or invalid (0, 0, 0).
-    Draws from torch's CPU generator, the same number of values for every moment (see `transforms.seeded`).
+    Draws from torch's CPU generator, the same number of values for every pair (see `transforms.seeded`).
     Raises UserError for a setting out of range.
     """
 
@@ -49,13 +44,13 @@ class MovingTransform:
         self.size = (size[0], size[1])
         self.scale, self.shift, self.rotation, self.flip = scale, shift, rotation, flip
 
-    def __call__(self, moment: Moment) -> Moment:
+    def __call__(self, pair: Pair) -> Pair:
         """Transform frames uint8 to float32 (2, 3, h, w) in [0, 1], and their truth, same type, to (..., h, w).
 
         A truth that nothing changes is returned itself, not a copy.
         """
         linear, shift = self.draw()
-        frames, truth = resize_frames(moment[0], self.size), _resize_truth(moment[1], self.size)
+        frames, truth = resize_frames(pair[0], self.size), _resize_truth(pair[1], self.size)
         if (linear, shift) == _UNCHANGED:
             return frames, truth
         grid = _grid(linear, shift, self.size)

@@ -59,7 +59,10 @@ def data_config(name: str) -> dict[str, Any]:
     import timm
 
     _check_name(name, ("inception_v3",))
-    published: Any = timm.get_pretrained_cfg(name)
+    try:
+        published: Any = timm.get_pretrained_cfg(name)
+    except RuntimeError as error:  # a tag that the network does not have
+        raise UserError(f"network: {name}: {error}") from error
     data: Any = timm.data
     return cast("dict[str, Any]", data.resolve_data_config({}, pretrained_cfg=published.to_dict() if published else {}))
 

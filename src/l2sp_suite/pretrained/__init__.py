@@ -1,18 +1,20 @@
 """Pre-trained weights: read and checked, converted from published files, and whether a run's are at hand."""
 
+from l2sp_suite.pretrained.convert import CONVERTERS, convert
+from l2sp_suite.pretrained.files import file_sha256, save_weights, tensors_sha256
 from l2sp_suite.pretrained.load import (
     CLASSIFIERS,
-    SLIM_INCEPTION,
     LoadResult,
+    PretrainedPart,
     PretrainedWeights,
-    load_branch,
     load_pretrained,
     load_weights,
-    save_weights,
-    tensors_sha256,
+    read_part,
 )
+from l2sp_suite.pretrained.status import WeightsStatus, provide, weights_status
 
 __all__ = [
-    "CLASSIFIERS", "SLIM_INCEPTION", "LoadResult", "PretrainedWeights", "load_branch", "load_pretrained",
-    "load_weights", "save_weights", "tensors_sha256",
+    "CLASSIFIERS", "CONVERTERS", "LoadResult", "PretrainedPart", "PretrainedWeights", "WeightsStatus", "convert",
+    "file_sha256", "load_pretrained", "load_weights", "provide", "read_part", "save_weights", "tensors_sha256",
+    "weights_status",
 ]  # fmt: skip

@@ -16,7 +16,7 @@ from l2sp_suite.sweeps.plan import Plan, expand, load_plan, pretraining_of, repr
 from l2sp_suite.tasks import task_class
 from l2sp_suite.utils.errors import UserError
 
-__all__ = ["Reproduction", "reproduce"]
+__all__ = ["Reproduction", "run_reproduction"]
 
 REPORT_EVERY = 120.0  # seconds between rewrites of the tables while runs go on; each takes a second of a core
 
@@ -37,7 +37,7 @@ class Reproduction:
     dry: bool = field(default=False, metadata={"meaning": "list the runs and do nothing"})
 
 
-def reproduce(options: Reproduction) -> int:
+def run_reproduction(options: Reproduction) -> int:
     """Does what is missing, rewrites the tables, says what failed; returns the exit status.
 
     Raises:

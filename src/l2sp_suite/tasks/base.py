@@ -12,10 +12,9 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from l2sp_suite.config import TrainConfig, WeightsConfig
-from l2sp_suite.datasets.dataset import read_release
-from l2sp_suite.datasets.records import combined
-from l2sp_suite.pretrained import PretrainedWeights, load_branch, load_pretrained, load_weights
+from l2sp_suite.config import TrainConfig
+from l2sp_suite.datasets import DataSet, combined, read_dataset
+from l2sp_suite.pretrained import PretrainedPart, load_pretrained, read_part
 from l2sp_suite.utils.errors import UserError
 
 __all__ = ["Evaluation", "ModelSummary", "PretrainedPart", "Task", "TrainStep", "task_class"]
@@ -36,23 +35,6 @@ class Evaluation:
     n: int
     log: dict[str, Any] = field(default_factory=dict)
     samples: dict[str, bytes] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class PretrainedPart:
-    """A part of the network that starts from pre-trained weights.
-
-    Attributes:
-        module: the part, with the names of tensors that files of weights have.
-        prefix: beginning of its names in the whole network, e.g. `backbone.`.
-        drop: beginnings of names in the file that are no part of it, e.g. a classifier.
-        whole: whether every weight of the part must be in the file.
-    """
-
-    module: nn.Module
-    prefix: str = ""
-    drop: tuple[str, ...] = ()
-    whole: bool = True
 
 
 @dataclass(frozen=True)
@@ -106,6 +88,8 @@ class Task(ABC):
         UserError: a data set is missing or malformed.
     """
 
+    kind: type[DataSet[Any]]
+    """Of its data sets."""
     metric: str
     """The one of `evaluate`'s metrics that stands in the table."""
     train_metric: str
@@ -133,7 +117,7 @@ class Task(ABC):
         """
         keys = cls.data_keys(cfg)
         configs = {key: data for key, data in cfg.data_sets().items() if key in keys}
-        sets = {key: read_release(data, cfg.scale, data_root, cls.read) for key, data in configs.items()}
+        sets = {key: read_dataset(data, cfg.scale, data_root, cls.kind) for key, data in configs.items()}
         digests = [digest for _, digest in sets.values()]
         return {key: data for key, (data, _) in sets.items()}, combined(digests)
 
@@ -150,9 +134,8 @@ class Task(ABC):
         parts, configs = self.parts(model), self.cfg.pretrained()
         for key in [key for key in parts if key in configs]:
             weights = read_part(key, configs[key], parts[key], files.get(key))
-            report = (
-                str(load_pretrained(model, weights, configs[key].statistics)) if weights.tensors else "from scratch"
-            )
+            result = load_pretrained(model, weights, configs[key].statistics)
+            report = str(result) if weights.tensors else "from scratch"
             self.pretrained = {**self.pretrained, **weights.tensors}
             self._weights[key] = {"origin": weights.origin, "sha256": weights.sha256, "report": report}
         self.model = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -166,11 +149,6 @@ class Task(ABC):
     def notes(self) -> dict[str, Any]:
         """What env.json should say: the digest of the data, sizes, origin of the weights."""
         return {"data": self.data_digest, **self.sizes(), "pretrained": self._weights}
-
-    @staticmethod
-    @abstractmethod
-    def read(name: str, root: Path, remedy: str = ...) -> Any:
-        """Reads one data set by the name of its reader: a function of l2sp_suite.datasets."""
 
     @classmethod
     def data_keys(cls, cfg: TrainConfig) -> tuple[str, ...]:
@@ -221,17 +199,6 @@ class Task(ABC):
         """Metrics on `train`, `val` or `test`; of its first `limit` images or clips only, where that is given."""
 
 
-def read_part(key: str, weights: WeightsConfig, part: PretrainedPart, file: Path | None) -> PretrainedWeights:
-    """The pre-trained weights of a part of a network, by the whole network's names.
-
-    Raises:
-        UserError: they are missing, damaged, changed, or of another network.
-    """
-    if part.whole:
-        return load_branch(weights.source, part.module, part.prefix, file, weights.sha256, part.drop, key)
-    return load_weights(weights.source, part.module, file, weights.sha256, part.drop, key)
-
-
 def task_class(cfg: TrainConfig) -> type[Task]:
     """The class of a run's task, `<task.package>.task.Task`; importing it brings torch.
 
@@ -241,6 +208,4 @@ def task_class(cfg: TrainConfig) -> type[Task]:
     try:
         return cast("type[Task]", import_module(f"{cfg.task.package}.task").Task)
     except (ImportError, AttributeError) as error:
-        raise UserError(
-            f"task.package={cfg.task.package}: no package with config.Config and task.Task ({error})"
-        ) from error
+        raise UserError(f"task.package={cfg.task.package}: no class Task in its module task ({error})") from error

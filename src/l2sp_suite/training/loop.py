@@ -9,7 +9,7 @@ from tqdm import tqdm
 
 from l2sp_suite.config import OptimConfig, RuntimeConfig
 from l2sp_suite.runs import Run
-from l2sp_suite.tasks.base import Task
+from l2sp_suite.tasks import Task
 from l2sp_suite.training import checkpoint
 from l2sp_suite.training.optimizer import PenalizedOptimizer
 from l2sp_suite.training.schedule import lr_factor

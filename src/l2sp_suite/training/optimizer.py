@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
 from hydra.utils import get_class
@@ -122,14 +122,13 @@ def _by_factor(groups: list[dict[str, Any]], model: nn.Module, lr_factors: Mappi
 
 
 def _optimizer(groups: list[dict[str, Any]], optim: OptimConfig) -> torch.optim.Optimizer:
-    kind: Any = getattr(torch.optim, optim.name, None)
+    kind = getattr(torch.optim, optim.name, None)
     if not (inspect.isclass(kind) and issubclass(kind, torch.optim.Optimizer)):
         known = [name for name, value in vars(torch.optim).items() if inspect.isclass(value)]
         raise UserError(f"optim.name={optim.name}: torch.optim has no such class, only {', '.join(sorted(known))}")
     kernel = "fused" if "fused" in inspect.signature(kind).parameters else "foreach"
     kwargs = {kernel: True, **{name: value for name, value in optim.kwargs.items() if value is not None}}
     try:
-        optimizer: torch.optim.Optimizer = kind(groups, lr=optim.lr, **kwargs)
-        return optimizer
+        return cast(Any, kind)(groups, lr=optim.lr, **kwargs)  # type: ignore[no-any-return]
     except (TypeError, ValueError) as error:
         raise UserError(f"optim.kwargs={kwargs}: {optim.name} does not take them ({error})") from error

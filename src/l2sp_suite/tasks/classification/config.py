@@ -7,8 +7,7 @@ from dataclasses import dataclass, replace
 
 from omegaconf import MISSING
 
-from l2sp_suite.config import TaskConfig, WeightsConfig
-from l2sp_suite.config.fields import at_least, key, one_of, pair, span, triple
+from l2sp_suite.config import TaskConfig, WeightsConfig, at_least, key, one_of, pair, span, triple
 
 __all__ = ["AugmentConfig", "Config", "NetworkConfig"]
 

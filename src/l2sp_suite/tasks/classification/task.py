@@ -11,11 +11,21 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from l2sp_suite.config import TrainConfig
-from l2sp_suite.datasets.classification import Classification, Split, hold_out, read
-from l2sp_suite.datasets.dataset import official_size
-from l2sp_suite.datasets.images import ImageCache
-from l2sp_suite.datasets.loader import CachedImages, collate_labels, eval_batches, steps_per_epoch, train_batches
-from l2sp_suite.datasets.transforms import Transform, eval_transform, train_transform
+from l2sp_suite.datasets import (
+    Classification,
+    ClassificationSplit,
+    LabelledImages,
+    Transform,
+    collate_labels,
+    eval_batches,
+    eval_transform,
+    image_cache,
+    official_size,
+    run_splits,
+    steps_per_epoch,
+    train_batches,
+    train_transform,
+)
 from l2sp_suite.metrics import correct
 from l2sp_suite.models.batch_norm import freeze_statistics, set_bn_momentum
 from l2sp_suite.models.classifier import build_network, head_prefixes, logits_of, zero_head
@@ -31,7 +41,7 @@ Batch = tuple[Tensor, Tensor]
 class Task(base.Task):
     """Images with one label each; the metric is accuracy on the central crop."""
 
-    read = staticmethod(read)
+    kind = Classification
     metric = train_metric = "accuracy"
 
     @property
@@ -44,15 +54,12 @@ class Task(base.Task):
         """Batches that hold every training image once."""
         return steps_per_epoch(len(self.splits["train"]), self.cfg.optim.batch_size)
 
-    def split(self, data: Classification) -> dict[str, Split]:
+    def split(self, data: Classification) -> dict[str, ClassificationSplit]:
         """`train` and `test`, or `train` and `val`, which is the same for every seed and setting."""
         # The training images are seen many times; those for testing once.
         limit = {} if self.config.cache_size else {"limit_bytes": 0}
-        self._cache = ImageCache(self.config.cache_size, **limit)
-        if self.cfg.evaluate.split == "test":
-            return {"train": data.train, "test": data.test}
-        kept, held_out = hold_out(data.train, self.cfg.evaluate.hold_out, seed=0)
-        return {"train": kept, "val": held_out}
+        self._cache = image_cache(self.config.cache_size, **limit)
+        return run_splits(data, self.cfg.evaluate)
 
     def sizes(self) -> dict[str, Any]:
         """Numbers of classes and images."""
@@ -88,7 +95,7 @@ class Task(base.Task):
         """Images (N, 3, S, S) and labels (N,) of the steps first..last-1."""
         cfg, items = (
             self.cfg,
-            CachedImages(self.splits["train"], _augmentation(self.config), self.cfg.seed, self._cache),
+            LabelledImages(self.splits["train"], _augmentation(self.config), self._cache, self.cfg.seed),
         )
         return train_batches(
             items, collate_labels, cfg.optim.batch_size, cfg.seed, first, last, workers=cfg.runtime.workers
@@ -104,8 +111,8 @@ class Task(base.Task):
         """Accuracy in [0, 1] on the central crop."""
         whole, hits = self.splits[split], 0
         part = whole.select(range(len(whole))[:limit])
-        cache = self._cache if split == "train" else ImageCache(self.config.cache_size, limit_bytes=0)
-        items = CachedImages(part, _central_crop(self.config), cache=cache)
+        cache = self._cache if split == "train" else image_cache(self.config.cache_size, limit_bytes=0)
+        items = LabelledImages(part, _central_crop(self.config), cache)
         self.model.eval()
         batch_size, workers = self.cfg.evaluate.batch_size, self.cfg.runtime.workers
         for images, labels in eval_batches(items, collate_labels, batch_size, workers=workers):

@@ -9,20 +9,24 @@ import torch
 from torch import Tensor, nn
 
 from l2sp_suite.config import TrainConfig
-from l2sp_suite.datasets.dataset import official_size
-from l2sp_suite.datasets.images import MapCache, Pair
-from l2sp_suite.datasets.loader import (
-    CachedItems,
+from l2sp_suite.datasets import (
+    IGNORED,
+    Examples,
+    Normalize,
+    Pair,
+    ScaledCrop,
+    Segmentation,
+    SegmentationSplit,
     collate_maps,
     equal_sizes,
+    map_cache,
+    official_size,
+    run_splits,
     spread,
     steps_per_epoch,
-    stored_items,
+    stored_pairs,
     train_batches,
 )
-from l2sp_suite.datasets.segmentation import IGNORED, Maps, Segmentation, hold_out, read
-from l2sp_suite.datasets.segmentation_transforms import ScaledCrop
-from l2sp_suite.datasets.transforms import Normalize
 from l2sp_suite.metrics import ConfusionMatrix
 from l2sp_suite.models.batch_norm import freeze_statistics
 from l2sp_suite.models.encnet import EncNet, build_network
@@ -46,7 +50,7 @@ class Task(base.Task):
     `pixAcc_single`).
     """
 
-    read = staticmethod(read)
+    kind = Segmentation
     metric, train_metric = "mIoU", "mIoU_single"
 
     @property
@@ -64,15 +68,10 @@ class Task(base.Task):
         """Batches that hold every training image once."""
         return steps_per_epoch(len(self.splits["train"]), self.cfg.optim.batch_size)
 
-    def split(self, data: Segmentation) -> dict[str, Maps]:
+    def split(self, data: Segmentation) -> dict[str, SegmentationSplit]:
         """`train` and `test`, or `train` and `val`: the data set's own, or a part of train."""
-        self._cache = MapCache(data.decode)
-        if self.cfg.evaluate.split == "test":
-            return {"train": data.train, "test": data.test}
-        if data.val is not None:
-            return {"train": data.train, "val": data.val}
-        kept, held_out = hold_out(data.train, self.cfg.evaluate.hold_out, seed=0)
-        return {"train": kept, "val": held_out}
+        self._cache = map_cache(data.decode)
+        return run_splits(data, self.cfg.evaluate)
 
     def sizes(self) -> dict[str, Any]:
         """Names of the classes, numbers of images."""
@@ -109,7 +108,7 @@ class Task(base.Task):
     def batches(self, first: int, last: int) -> Iterator[Pair]:
         """Images (N, 3, S, S) and maps (N, S, S) of the steps first..last-1."""
         cfg = self.cfg
-        items = CachedItems(self.splits["train"].keys, _augmentation(self.config), self._cache, cfg.seed)
+        items = Examples(self.splits["train"].files, _augmentation(self.config), self._cache, cfg.seed)
         return train_batches(
             items, collate_maps, cfg.optim.batch_size, cfg.seed, first, last, workers=cfg.runtime.workers
         )
@@ -128,8 +127,8 @@ class Task(base.Task):
         maps_of = whole.select(range(len(whole))[:limit])
         shown, samples = spread(len(maps_of), self.config.samples), dict[str, bytes]()
         self.model.eval()
-        cache = self._cache if split == "train" else MapCache(data.decode, limit_bytes=0)
-        stored = stored_items(maps_of.keys, cache, self.cfg.runtime.workers)
+        cache = self._cache if split == "train" else map_cache(data.decode, limit_bytes=0)
+        stored = stored_pairs(maps_of.files, cache, self.cfg.runtime.workers)
         for first, images, maps in equal_sizes(stored, self.cfg.evaluate.batch_size):
             single.update(self._classify(images, [1.0], flip=False), maps)
             if split == "train":

@@ -8,8 +8,7 @@ from typing import Any
 
 from omegaconf import MISSING
 
-from l2sp_suite.config import DataConfig, TaskConfig, WeightsConfig
-from l2sp_suite.config.fields import Check, at_least, key, one_of, span, triple
+from l2sp_suite.config import Check, DataConfig, TaskConfig, WeightsConfig, at_least, key, one_of, span, triple
 
 __all__ = [
     "PARTS", "AugmentConfig", "Config", "FlowLossConfig", "LrFactors", "NetworkConfig", "PhaseConfig",

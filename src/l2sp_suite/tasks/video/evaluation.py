@@ -10,10 +10,17 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from l2sp_suite.config import TrainConfig
-from l2sp_suite.datasets.images import MomentCache
-from l2sp_suite.datasets.loader import equal_sizes, spread, stored_items
-from l2sp_suite.datasets.video import Pairs
-from l2sp_suite.datasets.video_transforms import resize_fields, resize_flow, resize_frames
+from l2sp_suite.datasets import (
+    Cache,
+    Pair,
+    VideoSplit,
+    equal_sizes,
+    resize_fields,
+    resize_flow,
+    resize_frames,
+    spread,
+    stored_pairs,
+)
 from l2sp_suite.metrics import EndPointError, RegionSimilarity
 from l2sp_suite.models.segflow import SegFlow
 from l2sp_suite.tasks.base import Evaluation
@@ -23,7 +30,7 @@ from l2sp_suite.tasks.video.samples import flow_pictures, mask_pictures
 __all__ = ["evaluate_flow", "evaluate_masks"]
 
 
-def evaluate_masks(net: SegFlow, pairs: Pairs, cache: MomentCache, cfg: TrainConfig, shown: bool) -> Evaluation:
+def evaluate_masks(net: SegFlow, pairs: VideoSplit, cache: Cache[Pair], cfg: TrainConfig, shown: bool) -> Evaluation:
     """DAVIS's J, as `IoU`, of the object's pixels: the higher of both scores; each sequence's in the log.
 
     Args:
@@ -47,7 +54,7 @@ def evaluate_masks(net: SegFlow, pairs: Pairs, cache: MomentCache, cfg: TrainCon
 
 
 def evaluate_flow(
-    net: SegFlow, pretrained: SegFlow | None, pairs: Pairs, cache: MomentCache, cfg: TrainConfig, shown: bool
+    net: SegFlow, pretrained: SegFlow | None, pairs: VideoSplit, cache: Cache[Pair], cfg: TrainConfig, shown: bool
 ) -> Evaluation:
     """End-point errors in pixels: `EPE` at the frames' own resolution, `EPE_input` at the network's.
 
@@ -76,7 +83,7 @@ def evaluate_flow(
 class _Samples:
     """Which items are kept to look at: some, evenly spread, and the first frames of the middle clip."""
 
-    def __init__(self, pairs: Pairs, cfg: TrainConfig, shown: bool) -> None:
+    def __init__(self, pairs: VideoSplit, cfg: TrainConfig, shown: bool) -> None:
         config = cast(Config, cfg.task)
         self.files: dict[str, bytes] = {}
         self._spread = spread(len(pairs), config.samples if shown else 0)
@@ -90,9 +97,9 @@ class _Samples:
         return names + ([f"clip{self._clip[index]:02d}"] if index in self._clip else [])
 
 
-def _items(pairs: Pairs, cache: MomentCache, cfg: TrainConfig) -> Iterator[tuple[int, Tensor, Tensor]]:
+def _items(pairs: VideoSplit, cache: Cache[Pair], cfg: TrainConfig) -> Iterator[tuple[int, Tensor, Tensor]]:
     """Runs of items of one size: number of the first, frames uint8 (N, 2, 3, H, W), truths."""
-    return equal_sizes(stored_items(pairs.keys, cache, cfg.runtime.workers), cfg.evaluate.batch_size)
+    return equal_sizes(stored_pairs(pairs.files, cache, cfg.runtime.workers), cfg.evaluate.batch_size)
 
 
 def _scaled(net: SegFlow, frames: Tensor, size: tuple[int, int]) -> Tensor:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from l2sp_suite.datasets.video import Video
+from l2sp_suite.datasets import Video
 from l2sp_suite.models.segflow import SegFlow
 from l2sp_suite.tasks.video.config import Config, FlowLossConfig, PhaseConfig
 from l2sp_suite.utils.errors import UserError

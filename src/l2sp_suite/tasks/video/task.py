@@ -11,11 +11,18 @@ import torch
 from torch import Tensor, nn
 
 from l2sp_suite.config import TrainConfig
-from l2sp_suite.datasets.images import MomentCache, Pair
-from l2sp_suite.datasets.loader import CachedItems, collate_pairs, train_batches
-from l2sp_suite.datasets.segmentation import IGNORED
-from l2sp_suite.datasets.video import Pairs, Video, hold_out, read
-from l2sp_suite.datasets.video_transforms import MovingTransform
+from l2sp_suite.datasets import (
+    IGNORED,
+    Examples,
+    Pair,
+    RandomAffine,
+    Video,
+    VideoSplit,
+    collate_pairs,
+    frame_cache,
+    run_splits,
+    train_batches,
+)
 from l2sp_suite.models.flownets import FlowNetS
 from l2sp_suite.models.segflow import SegFlow, Wiring, check_cover, segmentation_branch
 from l2sp_suite.pretrained import CLASSIFIERS
@@ -39,7 +46,7 @@ class Task(base.Task):
     In each phase the parts of the network that it does not name are left as they are, without a gradient.
     """
 
-    read = staticmethod(read)
+    kind = Video
 
     @property
     def config(self) -> Config:
@@ -62,16 +69,13 @@ class Task(base.Task):
         phases = active_phases(_config(cfg))
         return tuple(dict.fromkeys(["data", *(_KEYS[phase.data] for phase in phases)]))
 
-    def split(self, data: Video) -> dict[str, Pairs]:
+    def split(self, data: Video) -> dict[str, VideoSplit]:
         """`train` and `test`, or `train` and `val`, which is the same for every seed and setting."""
         masks = data.kind == "mask"
         self.metric = self.train_metric = "IoU" if masks else "EPE"
         self.better = "higher" if masks else "lower"
-        self._caches = {key: MomentCache(video.decode) for key, video in self.sets.items()}
-        if self.cfg.evaluate.split == "test":
-            return {"train": data.train, "test": data.test}
-        kept, held_out = hold_out(data.train, self.cfg.evaluate.hold_out, seed=0)
-        return {"train": kept, "val": held_out}
+        self._caches = {key: frame_cache(video.decode) for key, video in self.sets.items()}
+        return run_splits(data, self.cfg.evaluate)
 
     def sizes(self) -> dict[str, Any]:
         """Numbers of pairs of frames and of clips."""
@@ -139,7 +143,7 @@ class Task(base.Task):
         """The batches of one phase that lie in the steps first..last-1 of all."""
         cfg, key = self.cfg, _KEYS[self._phases[number].data]
         pairs = self.splits["train"] if key == "data" else self.sets[key].train
-        items = CachedItems(pairs.keys, _augmentation(self.config), self._caches[key], cfg.seed)
+        items = Examples(pairs.files, _augmentation(self.config), self._caches[key], cfg.seed)
         span = self._schedule.done(first, number), self._schedule.done(last, number)
         return train_batches(items, collate_pairs, cfg.optim.batch_size, cfg.seed, *span, workers=cfg.runtime.workers)
 
@@ -157,7 +161,7 @@ class Task(base.Task):
         clips = set(pairs.clips[::every][:limit])
         pairs = pairs.select(i for i, name in enumerate(pairs.sequences) if name in clips)
         # What is tested is seen once.
-        cache = self._caches["data"] if split == "train" else MomentCache(video.decode, limit_bytes=0)
+        cache = self._caches["data"] if split == "train" else frame_cache(video.decode, limit_bytes=0)
         model.eval()
         if video.kind == "mask":
             return evaluate_masks(model, pairs, cache, self.cfg, shown=split != "train")
@@ -182,7 +186,7 @@ def _config(cfg: TrainConfig) -> Config:
     return cfg.task
 
 
-def _check_target(target: Video, splits: Mapping[str, Pairs], model: SegFlow) -> None:
+def _check_target(target: Video, splits: Mapping[str, VideoSplit], model: SegFlow) -> None:
     """Refuses a target that the network has no branch for, or a sequence without a frame that counts."""
     branch = "segmentation" if target.kind == "mask" else "flow"
     if getattr(model, branch) is None:
@@ -196,9 +200,9 @@ def _check_target(target: Video, splits: Mapping[str, Pairs], model: SegFlow) ->
         )
 
 
-def _augmentation(config: Config) -> MovingTransform:
+def _augmentation(config: Config) -> RandomAffine:
     augment, (height, width) = config.augment, config.input_size
-    return MovingTransform(
+    return RandomAffine(
         (height, width), scale=augment.scale, shift=augment.shift, rotation=augment.rotation, flip=augment.flip
     )
 

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from toy_task.config import Config
 
 from l2sp_suite.config import TrainConfig
-from l2sp_suite.datasets.layout import find_root
+from l2sp_suite.datasets import find_root
 from l2sp_suite.tasks import Evaluation, ModelSummary, PretrainedPart, TrainStep, base
 from l2sp_suite.utils.errors import UserError
 
