@@ -8,7 +8,9 @@ import logging
 import runpy
 import sys
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -80,3 +82,18 @@ def smoke(artifacts: Path, tmp_path: Path):
         return compose([*experiment, "scale=smoke", *paths, *overrides])
 
     return make
+
+
+@pytest.fixture(scope="session")
+def finished(artifacts: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Any]:
+    """The finished smoke run of an experiment and an arm with seed 0; each is trained once."""
+    from run_files import trained  # brings torch
+
+    results = tmp_path_factory.mktemp("finished")
+
+    @cache
+    def run(experiment: str, reg: str) -> Any:
+        paths = [f"paths.artifacts='{artifacts}'", f"paths.results='{results}'", "runtime.threads=1"]
+        return trained(compose([f"experiment={experiment}", f"reg={reg}", "scale=smoke", *paths]))
+
+    return run

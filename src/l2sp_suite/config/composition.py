@@ -121,8 +121,5 @@ def _check_arm(cfg: TrainConfig) -> None:
     for name, value in arm.hyperparameters.items():
         if isinstance(value, int | float) and not (math.isfinite(value) and value >= 0):
             raise UserError(f"reg.{name}={value}: give a number from 0")
-    for name, value in arm.hyperparameters.items():
-        if isinstance(value, int | float) and not (math.isfinite(value) and value >= 0):
-            raise UserError(f"reg.{name}={value}: give a number from 0")
     if odd := sorted(arm.hyperparameters.keys() ^ arm.selected.keys()):
         raise UserError(f"reg={arm.name}: {odd[0]} is in only one of reg and reg.selected; give both the same keys")

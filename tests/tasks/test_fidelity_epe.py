@@ -1,4 +1,4 @@
-"""End-point errors at the size of Scene Flow's frames, of a network that sees them at SegFlow's (protocol 2.9)."""
+"""End-point errors at Scene Flow's size, of a network that sees SegFlow's (docs/protocols/segflow.md#epe)."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from l2sp_suite.config.compose import compose
 from PIL import Image
 from torch import Tensor, nn
 
+from l2sp_suite.config import compose
 from l2sp_suite.datasets import VideoSplit, frame_cache
 from l2sp_suite.models.segflow import Output
 from l2sp_suite.tasks.video.evaluation import evaluate_flow
@@ -44,8 +45,8 @@ def test_vectors_are_enlarged_with_the_field(tmp_path: Path, seen: tuple[float, 
     pairs = VideoSplit((frame,), (frame,), (frame,), ("clip",))
     cfg = compose(["experiment=segflow_monkaa_final", "scale=paper", "runtime.workers=0"])
     net: Any = Constant(*seen).eval()
-    found = evaluate_flow(net, None, pairs, frame_cache(lambda _: truth), cfg, shown=False).metrics
-    assert found["EPE"] == pytest.approx(error, abs=1e-4)
-    assert found["EPE_zero"] == pytest.approx(STILL, abs=1e-4)
+    metrics = evaluate_flow(net, None, pairs, frame_cache(lambda _: truth), cfg, shown=False).metrics
+    assert metrics["EPE"] == pytest.approx(error, abs=1e-4)
+    assert metrics["EPE_zero"] == pytest.approx(STILL, abs=1e-4)
     scaled = ((seen[0] - 8.54) ** 2 + (seen[1] + 4.8) ** 2) ** 0.5
-    assert found["EPE_input"] == pytest.approx(scaled, abs=1e-4)
+    assert metrics["EPE_input"] == pytest.approx(scaled, abs=1e-4)

@@ -31,15 +31,15 @@ def constant(logits: list[float]):  # type: ignore[no-untyped-def]
 @settings(max_examples=25, deadline=None)
 def test_a_constant_net_scores_constants(height: int, width: int, flip: bool) -> None:
     scales = [0.5, 1.0, 1.75]
-    found = scores(constant([0.5, -1.0]), torch.zeros(2, 3, height, width), scales, windows(flip=flip))
-    assert found.dtype == torch.float64 and found.shape == (2, 2, height, width)
+    total = scores(constant([0.5, -1.0]), torch.zeros(2, 3, height, width), scales, windows(flip=flip))
+    assert total.dtype == torch.float64 and total.shape == (2, 2, height, width)
     expected = torch.tensor([0.5, -1.0], dtype=torch.float64).mul(2 if flip else 1).exp() * len(scales)
-    torch.testing.assert_close(found, expected[None, :, None, None].expand_as(found))
+    torch.testing.assert_close(total, expected[None, :, None, None].expand_as(total))
 
 
 def test_large_logits_do_not_overflow() -> None:
-    found = scores(constant([150.0, 149.0]), torch.zeros(1, 3, 8, 8), [1.0], windows())
-    assert torch.isfinite(found).all() and (found.argmax(1) == 0).all()
+    total = scores(constant([150.0, 149.0]), torch.zeros(1, 3, 8, 8), [1.0], windows())
+    assert torch.isfinite(total).all() and (total.argmax(1) == 0).all()
 
 
 def seen_windows(size: tuple[int, int], scale: float, setting: Windows) -> list[torch.Tensor]:
@@ -65,8 +65,8 @@ def seen_windows(size: tuple[int, int], scale: float, setting: Windows) -> list[
     ],
 )
 def test_how_many_windows_cover_an_image(size: tuple[int, int], scale: float, count: int) -> None:
-    found = seen_windows(size, scale, windows(flip=False))
-    assert len(found) == count and {w.shape for w in found} == {torch.Size([3, 16, 16])}
+    seen = seen_windows(size, scale, windows(flip=False))
+    assert len(seen) == count and {w.shape for w in seen} == {torch.Size([3, 16, 16])}
 
 
 def test_a_small_image_is_padded_with_black_right_and_below() -> None:
@@ -76,7 +76,7 @@ def test_a_small_image_is_padded_with_black_right_and_below() -> None:
 
 
 def brute_force(image: torch.Tensor, scale: float, setting: Windows) -> torch.Tensor:
-    """Protocol 1.9 pixel by pixel for the net that gives each pixel's own colours as logits."""
+    """docs/protocols/encnet.md#evaluation, step by step, for the net that gives each pixel's own colours as logits."""
     _, height, width = image.shape
     long_side = math.ceil(setting.base * scale)
     size = [int(side * long_side / max(height, width) + 0.5) for side in (height, width)]
@@ -97,8 +97,7 @@ def test_against_the_procedure_done_step_by_step(batch: int) -> None:
     torch.manual_seed(0)
     images, setting = torch.randn(2, 3, 21, 33), windows(batch=batch)
     scales = [0.5, 1.0, 1.75]
-    found = scores(lambda x: x, images, scales, setting)
-    for image, ours in zip(images, found, strict=True):
+    for image, ours in zip(images, scores(lambda x: x, images, scales, setting), strict=True):
         torch.testing.assert_close(ours, sum(brute_force(image, scale, setting) for scale in scales))
 
 

@@ -1,4 +1,4 @@
-"""Samples of masks and of flow: what their pixels say."""
+"""Samples of label maps, masks and flow: what their pixels say."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from PIL import Image
 from torch import Tensor
 from torchvision.utils import flow_to_image
 
-from l2sp_suite.datasets import IGNORED
-from l2sp_suite.tasks.video.samples import flow_pictures, mask_pictures
+from l2sp_suite.tasks.segmentation.samples import sample_pictures
+from l2sp_suite.tasks.video.samples import IGNORED, flow_pictures, mask_pictures
 
 HEIGHT, WIDTH = 6, 9
 
@@ -26,6 +26,15 @@ def decoded(content: bytes) -> Tensor:
 
 def frame(seed: int = 0) -> Tensor:
     return torch.randint(0, 256, (3, HEIGHT, WIDTH), dtype=torch.uint8, generator=torch.Generator().manual_seed(seed))
+
+
+def test_label_maps_keep_classes_and_colours() -> None:
+    truth = torch.tensor([[0, IGNORED], [3, 1]], dtype=torch.uint8)
+    files = sample_pictures(7, torch.full((3, 2, 2), 9, dtype=torch.uint8), truth, torch.zeros(2, 2).long())
+    assert set(files) == {"7-image.png", "7-truth.png", "7-prediction.png"}
+    with Image.open(io.BytesIO(files["7-truth.png"])) as picture:
+        assert picture.mode == "P" and picture.tobytes() == bytes([0, 255, 3, 1])
+        assert picture.convert("RGB").tobytes()[:6] == bytes([128, 0, 0, 0, 0, 0])
 
 
 def masks() -> tuple[Tensor, Tensor]:
