@@ -4,22 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 import pytest
 import yaml
-from l2sp_suite.config.compose import CONFIGS, compose
-from l2sp_suite.datasets.class_names import PASCAL_CLASSES
-from l2sp_suite.datasets.video_names import DRIVING_TEST, DRIVING_TRAIN, MONKAA_TEST, MONKAA_TRAIN
 
-from l2sp_suite.config import limits
-from l2sp_suite.datasets.classification import load_image, read
-from l2sp_suite.datasets.palette import palette
-from l2sp_suite.datasets.synthetic import synthetic_digest, synthetic_root
-from l2sp_suite.datasets.video import VIDEO_READERS
-from l2sp_suite.datasets.video import read as read_video
-from l2sp_suite.runs import run_of
+from l2sp_suite.config import CONFIGS, DataConfig, recipe_of, spec_of
+from l2sp_suite.datasets import Classification, Video, load_image, palette, read
+from l2sp_suite.datasets.segmentation import PASCAL_CLASSES
+from l2sp_suite.datasets.synthetic import synthetic_root
+from l2sp_suite.datasets.video import DRIVING_TEST, DRIVING_TRAIN, MONKAA_TEST, MONKAA_TRAIN, VIDEO_READERS
 from l2sp_suite.utils.errors import UserError
 from miniworld import PARTS, ObjectRecipe, named_recipe
 from miniworld.clips.files import SequenceId, clip_of
@@ -47,7 +43,8 @@ def test_official_names_numbers_and_colours_are_the_suite_s() -> None:
 
 @pytest.mark.parametrize("name", sorted(ObjectRecipe.tiny().targets))
 def test_target_sets_are_read(worlds: Mapping[str, Path], name: str) -> None:
-    entry, data = ObjectRecipe.tiny().targets[name], read(name, worlds["objects"] / LAYOUTS[name].folder)
+    entry = ObjectRecipe.tiny().targets[name]
+    data = read(Classification, name, worlds["objects"] / LAYOUTS[name].folder)
     assert len(data.classes) == entry.classes
     assert set(Counter(data.train.labels).values()) == {entry.train + entry.val}
     assert set(Counter(data.test.labels).values()) == {entry.test}
@@ -58,7 +55,7 @@ def test_target_sets_are_read(worlds: Mapping[str, Path], name: str) -> None:
 def test_source_sets_are_read_as_image_folders(
     worlds: Mapping[str, Path], part: str, folder: str, classes: int
 ) -> None:
-    data = read("image_folder", worlds[part] / folder)
+    data = read(Classification, "image_folder", worlds[part] / folder)
     assert len(data.classes) >= classes and (part == "objects" or set(data.classes) <= set(CLASSES))
     for split, subset in (("train", data.train), ("val", data.test)):
         stored = sorted((worlds[part] / folder / split).rglob("*.jpg"))
@@ -69,11 +66,11 @@ def test_source_sets_are_read_as_image_folders(
 @pytest.mark.parametrize("name", VIDEO)
 def test_clips_are_read(worlds: Mapping[str, Path], small, name: str) -> None:
     folder, (train, test, each) = VIDEO[name]
-    data = read_video(name, worlds["clips"] / folder)
+    data = read(Video, name, worlds["clips"] / folder)
     counts = {"train": train * each, "test": test * each, "train_sequences": train, "test_sequences": test}
     assert data.counts.items() >= counts.items() and set(VIDEO) == set(VIDEO_READERS) - {"flying_chairs_whole"}
     if name.endswith("final"):  # the very same flow
-        clean = read_video(name.replace("final", "clean"), worlds["clips"] / folder)
+        clean = read(Video, name.replace("final", "clean"), worlds["clips"] / folder)
         assert all(data.parts[part].truth == pairs.truth for part, pairs in clean.parts.items())
         return
     for split, pairs in (("train", data.train), ("val", data.test)):
@@ -90,16 +87,16 @@ def test_clips_are_read(worlds: Mapping[str, Path], small, name: str) -> None:
 
 
 def test_the_configuration_knows_the_parts() -> None:
-    holds, words = limits.GENERAL["data.part"]
-    assert all(holds(part) for part in PARTS) and not holds("films") and words == f"one of {', '.join(PARTS)}"
-    told = [yaml.safe_load(path.read_text()).get("part") for path in (CONFIGS / "data").glob("*.yaml")]
-    assert set(told) == {None, *PARTS}
+    check = next(item.metadata["check"] for item in fields(DataConfig) if item.name == "part")
+    assert all(map(check.holds, PARTS)) and not check.holds("films") and check.words == f"one of {', '.join(PARTS)}"
+    parts = [yaml.safe_load(path.read_text()).get("part") for path in (CONFIGS / "data").glob("*.yaml")]
+    assert set(parts) == {None, *PARTS}
     assert {"default", "tiny"} <= set.intersection(*(set(part.recipes) for part in PARTS.values()))
 
 
 def test_a_data_set_without_a_counterpart_says_where_it_can_be_used() -> None:
-    with pytest.raises(UserError, match=r"no synthetic counterpart: take a scale of real data, and give paths\.data"):
-        run_of(compose(["experiment=encnet_camvid"]))
+    with pytest.raises(UserError, match=r"no synthetic counterpart: take scale=small, and give paths\.data"):
+        spec_of(["experiment=encnet_camvid"])
 
 
 @pytest.mark.parametrize("world,part,words", [("huge", "scenes", "no recipe 'huge'"), ("tiny", "films", "no part")])
@@ -108,12 +105,12 @@ def test_unknown_names_are_the_suite_s_errors(tmp_path: Path, world: str, part: 
     with pytest.raises(UserError, match=message):
         synthetic_root(tmp_path, world, part)
     with pytest.raises(UserError, match=message):
-        synthetic_digest(world, part)
+        recipe_of(world, part)
 
 
 def test_data_are_drawn_with_a_bar_and_damage_is_the_suite_s_error(tmp_path: Path) -> None:
     root = synthetic_root(tmp_path, "tiny", "scenes")
-    assert root.name == synthetic_digest("tiny", "scenes") == named_recipe("tiny", "scenes").digest()
+    assert root.name == recipe_of("tiny", "scenes").digest() == named_recipe("tiny", "scenes").digest()
     (root / "checksums.txt").unlink()
     with pytest.raises(UserError, match=r"checksums\.txt is missing or changed"):
         synthetic_root(tmp_path, "tiny", "scenes")

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 import torch
-from l2sp_suite.config.compose import compose
 from PIL import Image
 from torch import Tensor, nn
 
