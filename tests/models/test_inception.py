@@ -54,16 +54,14 @@ def test_published_settings(pair: tuple[nn.Module, nn.Module]) -> None:
 
 @pytest.mark.slow
 def test_quarter_width_has_a_quarter_of_every_channel_count(pair: tuple[nn.Module, nn.Module]) -> None:
-    wide = dict(pair[0].named_modules())
-    convolutions = 0
+    wide, convolutions = dict(pair[0].named_modules()), 0
     for name, narrow in inception_v3(7, width=0.25).named_modules():
         if isinstance(narrow, nn.Conv2d):
             convolutions += 1
             full = wide[name]
-            assert narrow.in_channels == (3 if full.in_channels == 3 else full.in_channels / 4), name
-            assert narrow.out_channels == full.out_channels / 4, name
-            for key in ("kernel_size", "stride", "padding"):
-                assert getattr(narrow, key) == getattr(full, key), name
+            inputs = 3 if full.in_channels == 3 else full.in_channels / 4
+            assert (narrow.in_channels, narrow.out_channels) == (inputs, full.out_channels / 4), name
+            assert all(getattr(narrow, key) == getattr(full, key) for key in ("kernel_size", "stride", "padding")), name
         elif isinstance(narrow, nn.Linear):
             assert (narrow.in_features, narrow.out_features) == (wide[name].in_features / 4, 7)
     assert convolutions == 96

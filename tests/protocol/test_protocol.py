@@ -99,9 +99,8 @@ RATES = {
     **{f"experiment={name}":
        (stairs(10 * (int(size.replace(",", "")) // 64), 0.1, 3), "dstl.md#fine-tuning", "x0.1 every 10 epochs")
        for name, size in SIZES.items()},
-    "experiment=dstl_cub200 optim.epochs=null optim.steps=2810 "
-    "optim.schedule.step_unit=steps optim.schedule.step_size=936":
-        ({**stairs(936, 0.1, 3), 2809: 0.001}, "dstl.md#fine-tuning", "CUB: 936"),
+    "experiment=dstl_cub200 optim.epochs=null optim.steps=2810 optim.schedule.step_unit=steps "
+    "optim.schedule.step_size=936": ({**stairs(936, 0.1, 3), 2809: 0.001}, "dstl.md#fine-tuning", "CUB: 936"),
     **{f"experiment=segflow_{name}":
        (stairs(50_000, 0.5, 4), "segflow.md#segmentation-phase", "step x0.5 every 50k, 200k iterations")
        for name in SEGFLOW},

@@ -110,9 +110,8 @@ def cut_at(monkeypatch: pytest.MonkeyPatch, cfg: TrainConfig, at: int) -> None:
         trained(cfg)
 
 
-@pytest.mark.parametrize(
-    ("optim", "cuts"), [((), [(1, 1), (4, 4), (7, 7), (4, 3)]), (ADAM, [(4, 4)])], ids=["SGD", "Adam"]
-)
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize(("optim", "cuts"), [((), [(4, 4), (7, 7), (4, 3)]), (ADAM, [(4, 4)])], ids=["SGD", "Adam"])
 def test_a_run_cut_anywhere_ends_bitwise_where_a_whole_one_does(
     davis: Make, saved: dict[Path, bytes], monkeypatch: pytest.MonkeyPatch, optim: tuple[str, ...], cuts: list[Any]
 ) -> None:
