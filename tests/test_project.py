@@ -12,7 +12,7 @@ import pytest
 import yaml
 from packaging.requirements import Requirement
 
-from l2sp_suite.config.compose import ROOT
+from l2sp_suite.config import ROOT
 
 CODE = [p for folder in ("src", "experiments", "scripts") for p in sorted((ROOT / folder).rglob("*.py"))]
 

@@ -6,19 +6,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from miniworld import recipes
 from miniworld.clips import files as clips
 from miniworld.errors import WorldError
 from miniworld.objects import files as objects
-from miniworld.recipes import (
-    ClipRecipe,
-    ObjectRecipe,
-    Recipe,
-    ReleaseDavisRecipe,
-    ReleaseSceneFlowRecipe,
-    ReleaseSceneRecipe,
-    SceneRecipe,
-    ViewRecipe,
-)
+from miniworld.recipes import Recipe
 from miniworld.scenes import files as scenes
 from miniworld.scenes import views
 
@@ -44,20 +36,23 @@ class Part:
 
 PARTS: Mapping[str, Part] = {
     "objects": Part(
-        {"default": ObjectRecipe, "tiny": ObjectRecipe.tiny, "release": ObjectRecipe.release},
+        {"default": recipes.ObjectRecipe, "tiny": recipes.ObjectRecipe.tiny, "release": recipes.ObjectRecipe.release},
         objects.plan, objects.render, objects.annotate, chunk=40,
     ),
     "scenes": Part(
-        {"default": SceneRecipe, "tiny": SceneRecipe.tiny, "release": ReleaseSceneRecipe},
+        {"default": recipes.SceneRecipe, "tiny": recipes.SceneRecipe.tiny, "release": recipes.ReleaseSceneRecipe},
         scenes.plan, scenes.render, scenes.annotate, chunk=20,
     ),
-    "views": Part({"default": ViewRecipe, "tiny": ViewRecipe.tiny}, views.plan, views.render, views.annotate, chunk=20),
+    "views": Part(
+        {"default": recipes.ViewRecipe, "tiny": recipes.ViewRecipe.tiny},
+        views.plan, views.render, views.annotate, chunk=20,
+    ),
     "clips": Part(
         {
-            "default": ClipRecipe,
-            "tiny": ClipRecipe.tiny,
-            "release_davis": ReleaseDavisRecipe,
-            "release_scene_flow": ReleaseSceneFlowRecipe,
+            "default": recipes.ClipRecipe,
+            "tiny": recipes.ClipRecipe.tiny,
+            "release_davis": recipes.ReleaseDavisRecipe,
+            "release_scene_flow": recipes.ReleaseSceneFlowRecipe,
         },
         clips.plan, clips.render, clips.annotate, chunk=10,
     ),

@@ -61,15 +61,11 @@ def build_world(
     _remove_abandoned_drafts(root)
     draft.mkdir()
     try:
-        _write(draft, recipe, workers, progress or _silent)
+        _write(draft, recipe, workers, progress or (lambda done, total: None))
         _publish(draft, root, recipe)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return root
-
-
-def _silent(done: int, total: int) -> None:
-    """No progress is shown."""
 
 
 def _remove_abandoned_drafts(root: Path) -> None:

@@ -60,6 +60,7 @@ def test_a_subset_is_partial_at_paper_scale_and_enough_at_small_scale(tmp_path: 
     assert "partial: 3 of 200 classes" in text_of(small) and "to do" not in text_of(small)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row", ["dstl_cub200", "segflow_davis"])
 def test_scale_mini_needs_nothing(run_script, row: str) -> None:
     checked = check("mini", Path("nowhere"), row)
@@ -69,6 +70,7 @@ def test_scale_mini_needs_nothing(run_script, row: str) -> None:
     assert status == 0 and not err and "1 of 1 rows can start" in out and "drawn here" in out and "NVIDIA L4" in out
 
 
+@pytest.mark.slow
 def test_disk_counts_archives_twice_and_can_be_what_is_missing(birds: list[RowCheck]) -> None:
     cub, aircraft = birds
     packed = sum(archive.size or 0 for archive in cub.to_fetch)
@@ -80,6 +82,7 @@ def test_disk_counts_archives_twice_and_can_be_what_is_missing(birds: list[RowCh
     assert fits_on_disk([replace(row, free=10**12) for row in birds])
 
 
+@pytest.mark.slow
 def test_how_to_get_things_is_said_once(birds: list[RowCheck]) -> None:
     text = text_of(*birds)
     assert f"make data SETS=cub200 DATA='{birds[0].data['data'].root}' fetches it" in text  # has links
@@ -92,6 +95,7 @@ def test_a_set_without_links_is_fetched_by_hand(tmp_path: Path) -> None:
     assert "SETS=stanford_cars" not in text and "to do:" in text
 
 
+@pytest.mark.slow
 def test_a_device_too_small_is_said(birds: list[RowCheck]) -> None:
     row = replace(birds[0], cost=replace(birds[0].cost, item_bytes=3 * 10**8))
     assert "it hardly fits" not in text_of(row) and text_of(row, device="l4").count("it hardly fits") == 0

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from report_trees import PAPER, write_run
 
-from l2sp_suite.config.compose import compose
+from l2sp_suite.config import compose
 from l2sp_suite.report import build_report
 from l2sp_suite.report.collect import read_runs
 from l2sp_suite.report.paper import read_paper

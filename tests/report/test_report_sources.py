@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from report_trees import PAPER, write_run
 
-from l2sp_suite.config.compose import ROOT
+from l2sp_suite.config import ROOT
 from l2sp_suite.report import build_report
 from l2sp_suite.report.build import scales_with_results
 from l2sp_suite.report.paper import read_paper

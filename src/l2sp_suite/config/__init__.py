@@ -1,7 +1,7 @@
 """Configuration: schema with ranges, composition, and `RunSpec`, a run resolved once."""
 
 from l2sp_suite.config.class_lists import list_digest, listed_sizes, read_classes
-from l2sp_suite.config.compose import compose, hydra_errors, override, register, typed
+from l2sp_suite.config.composition import compose, hydra_errors, override, register, typed
 from l2sp_suite.config.fields import Check, at_least, check, each, key, one_of, pair, span, triple
 from l2sp_suite.config.keys import known_keys, leaves, task_schemas
 from l2sp_suite.config.messages import explain, unknown_key

@@ -38,6 +38,8 @@ def explain(error: Exception, known: Collection[str] = ()) -> UserError:
 
 def unknown_key(key: str, known: Collection[str] = ()) -> UserError:
     """Says which key (of `known`; none: of a run's) is nearest to one that there is not."""
+    if key.startswith("optim.kwargs."):
+        return UserError(f"{key}: no configuration file gives it; write it with a plus, +{key}=<value>")
     keys = known or known_keys()
     if key in keys:
         return UserError(f"configuration key '{key}' is of another task than this experiment's")

@@ -9,7 +9,7 @@ from typing import Any, cast, get_args, get_type_hints
 
 import yaml
 
-from l2sp_suite.config.compose import compose
+from l2sp_suite.config.composition import compose
 from l2sp_suite.config.keys import task_schemas
 from l2sp_suite.config.places import CONFIGS
 from l2sp_suite.config.schema import DataConfig, TrainConfig, WeightsConfig

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from l2sp_suite.config.class_lists import list_digest, read_classes
-from l2sp_suite.config.compose import compose, override
+from l2sp_suite.config.composition import compose, override
 from l2sp_suite.config.schema import Arm, DataConfig, TrainConfig, WeightsConfig
 from l2sp_suite.config.synthetic import recipe_of
 from l2sp_suite.utils.errors import UserError

@@ -21,8 +21,9 @@ _LIMIT = 1 << 30  # bytes
 
 
 class Cache(Generic[V]):
-    """Decoded examples by their files, kept until `limit_bytes` are used; later ones are decoded at each call.
+    """Decoded examples by their files, kept until `limit_bytes` are used.
 
+    Later ones are decoded at each call.
     With loader workers each process fills a cache of its own: prefer workers=0 where all examples fit.
     """
 
@@ -36,7 +37,10 @@ class Cache(Generic[V]):
         return len(self._examples)
 
     def load(self, files: Files) -> V:
-        """The decoded example; raises what `decode` raises. Tensors are shared: do not write into them."""
+        """The decoded example; raises what `decode` raises.
+
+        Tensors are shared: do not write into them.
+        """
         if files in self._examples:
             return self._examples[files]
         example = self._decode(files)
@@ -59,16 +63,18 @@ def image_cache(short_side: int | None = None, limit_bytes: int = _LIMIT) -> Cac
 
 
 def map_cache(decode: Decode, limit_bytes: int = _LIMIT) -> Cache[Pair]:
-    """Images uint8 (3, H, W) with label maps uint8 (H, W) by (image, map); `decode` reads a map.
+    """Images uint8 (3, H, W) with label maps uint8 (H, W) by (image, map).
 
+    `decode` reads a map.
     `load` raises UserError for a file that cannot be decoded, and for a map of another size than its image.
     """
     return Cache(partial(_image_and_map, decode), limit_bytes)
 
 
 def frame_cache(decode: Decode, limit_bytes: int = _LIMIT) -> Cache[Pair]:
-    """Frames uint8 (2, 3, H, W) with their truth (..., H, W) by (first, second, truth); `decode` reads a truth.
+    """Frames uint8 (2, 3, H, W) with truth (..., H, W) by (first, second, truth).
 
+    `decode` reads a truth.
     `load` raises UserError for a file that cannot be decoded, and for one of another size than the first frame.
     """
     return Cache(partial(_frames_and_truth, decode), limit_bytes)

@@ -12,7 +12,7 @@ __all__ = ["keep_classes"]
 
 
 def keep_classes(data: Classification, names: Sequence[str]) -> Classification:
-    """The data set of these classes alone, in its own order; labels become 0 .. len(names) - 1.
+    """The data set of these classes alone, in its own order, with dense labels.
 
     Raises UserError: it has no class of one of the names, or a part is left without an image.
     """

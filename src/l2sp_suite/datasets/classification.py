@@ -23,12 +23,18 @@ Samples = list[tuple[Path, int]]
 
 
 def read_cub200(layout: DatasetLayout) -> Classification:
-    """Read CUB-200-2011: images/ and {images,image_class_labels,train_test_split,classes}.txt."""
+    """Read CUB-200-2011.
+
+    images/ and {images,image_class_labels,train_test_split,classes}.txt
+    """
     return _read_caltech("cub200", layout)
 
 
 def read_nabirds(layout: DatasetLayout) -> Classification:
-    """Read NABirds, which has CUB's files; its 555 leaf ids lie scattered among those of its hierarchy."""
+    """Read NABirds, which has CUB's files.
+
+    Its 555 leaf ids lie scattered among those of its hierarchy.
+    """
     return _read_caltech("nabirds", layout)
 
 
@@ -97,8 +103,9 @@ def read_flowers102(layout: DatasetLayout) -> Classification:
 
 
 def read_stanford_cars(layout: DatasetLayout) -> Classification:
-    """Read Stanford Cars: devkit/{cars_meta,cars_train_annos,cars_test_annos_withlabels}.mat and the images.
+    """Read Stanford Cars.
 
+    devkit/{cars_meta,cars_train_annos,cars_test_annos_withlabels}.mat and the images.
     The labelled test list is taken from the root, where torchvision's manual route puts it, or from devkit/.
     """
     names = dict(enumerate(map(str, layout.mat("devkit/cars_meta.mat", "class_names")), start=1))
@@ -126,7 +133,7 @@ def _read_cars_part(layout: DatasetLayout, file: str, folder: str, names: Mappin
 
 
 def read_aircraft(layout: DatasetLayout) -> Classification:
-    """Read FGVC-Aircraft 2013b at variant level, its trainval and test parts, from data/."""
+    """Read FGVC-Aircraft 2013b at variant level: trainval and test of data/."""
     variants = layout.names("data/variants.txt")
     labels = {name: label for label, name in enumerate(variants)}
     parts: list[Samples] = []
@@ -142,7 +149,7 @@ def read_aircraft(layout: DatasetLayout) -> Classification:
 
 
 def read_food101(layout: DatasetLayout) -> Classification:
-    """Read Food-101: meta/classes.txt, meta/train.txt, meta/test.txt and images/<class>/<id>.jpg."""
+    """Read Food-101: meta/{classes,train,test}.txt and images/<class>/<id>.jpg."""
     classes = sorted(layout.names("meta/classes.txt"))
     labels = {name: label for label, name in enumerate(classes)}
     parts: list[Samples] = []
@@ -157,7 +164,10 @@ def read_food101(layout: DatasetLayout) -> Classification:
 
 
 def read_stanford_dogs(layout: DatasetLayout) -> Classification:
-    """Read Stanford Dogs: train_list.mat, test_list.mat and Images/<breed>/*.jpg; folders name the breeds."""
+    """Read Stanford Dogs, whose folders name the breeds.
+
+    train_list.mat, test_list.mat and Images/<breed>/*.jpg
+    """
     names: dict[int, str] = {}
     parts: list[Samples] = []
     for file in ("train_list.mat", "test_list.mat"):
@@ -175,7 +185,10 @@ def read_stanford_dogs(layout: DatasetLayout) -> Classification:
 
 
 def read_inat2017(layout: DatasetLayout) -> Classification:
-    """Read iNaturalist 2017: train2017.json, val2017.json and train_val_images/<group>/<species>/*.jpg."""
+    """Read iNaturalist 2017.
+
+    train2017.json, val2017.json and train_val_images/<group>/<species>/*.jpg
+    """
     names: dict[int, str] = {}
     parts: list[Samples] = []
     for file in ("train2017.json", "val2017.json"):
@@ -194,7 +207,7 @@ def read_inat2017(layout: DatasetLayout) -> Classification:
 
 
 def read_imagenet_inat(layout: DatasetLayout) -> Classification:
-    """Read imagenet/ and inat2017/ of one folder as one source, as DSTL selects from it (protocol 3.3)."""
+    """Read imagenet/ and inat2017/ of one folder as one source (protocol 3.3)."""
     imagenet = read_imagenet(DatasetLayout(layout.root / "imagenet", layout.remedy))
     inat = read_inat2017(DatasetLayout(layout.root / "inat2017", layout.remedy))
     names = [f"{data.name}/{label}" for data in (imagenet, inat) for label in data.classes]
@@ -210,12 +223,12 @@ def read_imagenet_inat(layout: DatasetLayout) -> Classification:
 
 
 def read_imagenet(layout: DatasetLayout) -> Classification:
-    """Read ImageNet as torchvision unpacks it: train/<WordNet id>/* and val/<WordNet id>/*."""
+    """Read ImageNet as torchvision unpacks it: {train,val}/<WordNet id>/*."""
     return _read_folders("imagenet", layout)
 
 
 def read_image_folder(layout: DatasetLayout) -> Classification:
-    """Read train/<class>/* and val/<class>/* (else test/<class>/*), through torchvision's ImageFolder."""
+    """Read train/<class>/* and val/<class>/* (else test/<class>/*)."""
     return _read_folders("image_folder", layout)
 
 

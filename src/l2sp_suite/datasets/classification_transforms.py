@@ -36,8 +36,9 @@ def train_transform(
     antialias: bool = False,
     interpolation: str = "bilinear",
 ) -> Transform:
-    """Return the training transform (docs: protocol 3.2): uint8 (3, H, W) to float32 (3, size, size).
+    """The training transform: uint8 (3, H, W) to float32 (3, size, size).
 
+    See docs: protocol 3.2.
     `scale`, `ratio`: ranges of the crop's area relative to the image, and of its width / height.
     `flip`: probability of a horizontal flip.
     `brightness`: bound of the shift, where 1 is the full range (protocol: 32/255); 0 leaves the step out.
@@ -65,8 +66,9 @@ def eval_transform(
     antialias: bool = False,
     interpolation: str = "bilinear",
 ) -> Transform:
-    """Return the test transform (docs: protocol 3.2): uint8 (3, H, W) to float32 (3, size, size), not random.
+    """The test transform, not random: uint8 (3, H, W) to float32 (3, size, size).
 
+    See docs: protocol 3.2.
     Central crop of `crop_fraction` (protocol: 0.875) of both sides, bilinear resize that does not keep the
     aspect, and normalisation by `mean` and `std` as in `train_transform`. Raises UserError likewise.
     """
@@ -75,8 +77,9 @@ def eval_transform(
 
 
 class DistortedCrop(TensorTransform):
-    """Random crop, area and aspect uniform, resized bilinearly to size x size (slim's distorted box).
+    """Random crop, area and aspect uniform, resized to size x size.
 
+    Slim's distorted box.
     Draws until the crop fits into the image, at most 100 times, then takes the whole image. Unlike
     `v2.RandomResizedCrop`, whose aspect is log-uniform and which gives up after 10. Flips horizontally with
     probability `flip`.
@@ -122,7 +125,10 @@ class DistortedCrop(TensorTransform):
 
 
 class CentralCrop(TensorTransform):
-    """The centre, `fraction` of both sides (rounded as TensorFlow's central_crop), resized to size x size."""
+    """The centre, `fraction` of both sides, resized to size x size.
+
+    Rounded as TensorFlow's central_crop.
+    """
 
     def __init__(self, size: int, fraction: float, antialias: bool = False, interpolation: str = "bilinear") -> None:
         super().__init__()
@@ -141,7 +147,7 @@ class CentralCrop(TensorTransform):
 
 
 class AddBrightness(TensorTransform):
-    """Adds one number, uniform in [-bound, bound] of the full range 255, to every value; does not clip."""
+    """Adds one number, uniform in +-bound of the full range 255; does not clip."""
 
     def __init__(self, bound: float) -> None:
         super().__init__()
@@ -153,7 +159,7 @@ class AddBrightness(TensorTransform):
 
 
 class ScaleSaturation(TensorTransform):
-    """Scales the saturation of HSV by a factor uniform in [1 - bound, 1 + bound], as TensorFlow does.
+    """Scales HSV's saturation by a factor in [1 - bound, 1 + bound], as TensorFlow.
 
     With V = max and S = (max - min) / max over the channels, S becomes min(k S, 1) and hue and V stay: each
     channel c becomes V - (V - c) min(k, 1 / S), without going through HSV.
@@ -164,12 +170,12 @@ class ScaleSaturation(TensorTransform):
         self.bound = bound
 
     def forward(self, image: Tensor) -> Tensor:
-        """Change an image (3, H, W), uint8 or float of any range that starts at 0, to float32."""
+        """Change an image (3, H, W), uint8 or float >= 0, to float32."""
         return self.scale(image.float(), 1 + (2 * torch.rand(()).item() - 1) * self.bound)
 
     @staticmethod
     def scale(image: Tensor, factor: float) -> Tensor:
-        """Return a float image (3, H, W) with its saturation times `factor` >= 0, but at most 1."""
+        """A float image (3, H, W) with its saturation times `factor` >= 0, at most 1."""
         value = image.amax(0)  # torch.aminmax is four times slower than the two apart
         spread = (value - image.amin(0)).clamp_(min=1e-9)  # 0 for grey, which no factor changes
         return torch.lerp(value, image, (value / spread).clamp_(0, factor))

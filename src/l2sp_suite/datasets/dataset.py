@@ -48,7 +48,7 @@ READERS: Mapping[type[DataSet[Any]], Mapping[str, Callable[[DatasetLayout], Data
 
 
 def read(kind: type[D], name: str, root: Path, remedy: str = "fetch the official release again") -> D:
-    """Read a data set of a kind, such as `Classification`, from its own folder, e.g. .../CUB_200_2011.
+    """Read a data set of a kind, such as `Classification`, from its folder.
 
     `name`: its reader, such as cub200. Reads index files and lists folders; maps, frames and flow are opened later, by
     `decode`, whose errors name the file.
@@ -62,8 +62,9 @@ def read(kind: type[D], name: str, root: Path, remedy: str = "fetch the official
 
 
 def read_dataset(data: DataConfig, scale: ScaleConfig, data_root: Path, kind: type[D]) -> tuple[D, str]:
-    """A run's data set, of its list of classes where it has one, and the digest of what the run sees.
+    """The data set of a run, and the digest of what the run sees of it.
 
+    Where `data.classes` names a list of classes, those alone.
     Raises:
         UserError: the data is missing or malformed, or a subset where the scale asks for the official release; a list
             for data that has no classes to keep.
@@ -85,7 +86,7 @@ def read_dataset(data: DataConfig, scale: ScaleConfig, data_root: Path, kind: ty
 
 
 def run_splits(data: DataSet[S], evaluate: EvaluateConfig) -> dict[str, S]:
-    """What a run trains on ("train") and is evaluated on: "test", or "val", which no table reports.
+    """What a run trains on ("train") and is evaluated on ("test" or "val").
 
     Without an official val part a fraction of train is held out: the same for every seed and setting, so that trials
     are compared on equal examples.
@@ -99,8 +100,9 @@ def run_splits(data: DataSet[S], evaluate: EvaluateConfig) -> dict[str, S]:
 
 
 def official_size(cfg: TrainConfig, what: str) -> int:
-    """A size of a run's data set as it was released, or as its list of classes has it: `classes`, images of `train`.
+    """A size of a run's data set as it was released: `classes`, or images of `train`.
 
+    Where the run has a list of classes, as that has it.
     Raises:
         UserError: it is not known.
     """

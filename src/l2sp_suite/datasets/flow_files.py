@@ -42,7 +42,7 @@ class _Fault(Exception):
 
 
 def load_flow(path: Path) -> Tensor:
-    """Read a file .flo or .pfm of optical flow to a field: float32 (3, H, W), see the module.
+    """Read a file .flo or .pfm of optical flow to a field: float32 (3, H, W).
 
     The suffix, in either case, decides the format. Unknown are, and so get valid 0, vectors beyond 1e9 pixels or NaN
     in .flo, and those that are not finite in .pfm.

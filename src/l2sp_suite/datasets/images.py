@@ -30,7 +30,7 @@ Decode = Callable[[Path], Tensor]
 
 
 def load_image(path: Path) -> Tensor:
-    """Decode an image file to RGB: uint8 (3, H, W), values 0 .. 255, in the orientation that is stored.
+    """Decode an image file to RGB: uint8 (3, H, W), in the stored orientation.
 
     Raises UserError, naming the file, if it is missing, truncated or not an image.
     """
@@ -40,8 +40,9 @@ def load_image(path: Path) -> Tensor:
 
 
 def load_indices(path: Path) -> Tensor:
-    """Decode an 8-bit grey or palette image to its stored values: uint8 (H, W); a palette's colours play no role.
+    """Decode an 8-bit grey or palette image to its stored values: uint8 (H, W).
 
+    A palette's colours play no role.
     Raises UserError, naming the file, if it is missing, truncated or of another mode or depth.
     """
     with _opened(path) as image:
@@ -75,6 +76,6 @@ def _opened(path: Path) -> Iterator[Image.Image]:
 
 
 def resize_map(labels: Tensor, height: int, width: int) -> Tensor:
-    """Resize a map uint8 (H, W) to (height, width) by nearest neighbour, to the bit as PIL does."""
+    """Resize a map uint8 (H, W) by nearest neighbour, to the bit as PIL does."""
     resized = Image.fromarray(labels.numpy()).resize((width, height), Image.Resampling.NEAREST)
     return torch.from_numpy(np.array(resized))

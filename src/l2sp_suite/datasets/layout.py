@@ -48,8 +48,9 @@ def find_root(data_root: Path, folders: Sequence[str], remedy: str) -> Path:
 
 
 class DatasetLayout:
-    """The folder of one data set, and the remedy to print when a file in it is missing or malformed.
+    """The folder of one data set, whose files are read strictly.
 
+    `remedy`: what to do where one is missing or malformed.
     Every method raises `UserError`: one line that names the file, the line in it if any, and the remedy.
     """
 
@@ -66,7 +67,7 @@ class DatasetLayout:
         return UserError(" ".join(f"{where}: {what}; {self.remedy}".splitlines()))
 
     def lines(self, file: str) -> list[Entry]:
-        """Read a UTF-8 text file: its stripped lines, blank ones left out. An empty file is an error."""
+        """Read the stripped lines of a UTF-8 file, at least one; blank ones are left out."""
         try:
             text = (self.root / file).read_bytes().decode("utf-8-sig")
         except OSError as error:
@@ -95,7 +96,7 @@ class DatasetLayout:
         return cast("list[list[dict[str, Any]]]", lists)
 
     def pairs(self, file: str) -> dict[str, Entry]:
-        """Read lines "key value" (the value may hold spaces), in file order. Keys are unique."""
+        """Read lines "key value" in file order; keys are unique, values may hold spaces."""
         entries: dict[str, Entry] = {}
         for entry in self.lines(file):
             parts = entry.value.split(maxsplit=1)
@@ -116,7 +117,10 @@ class DatasetLayout:
         return list(names)
 
     def mat(self, file: str, variable: str) -> np.ndarray[Any, Any]:
-        """Read one variable of a MATLAB file (version 7 or older) as a flat array of at least one element."""
+        """Read one variable of a MATLAB file (version 7 or older) as a flat array.
+
+        It has at least one element.
+        """
         values = np.atleast_1d(self._variable(file, variable, squeeze=True)).ravel()
         if not values.size:
             raise self.error(file, f"variable {variable!r} is empty")
@@ -148,7 +152,7 @@ class DatasetLayout:
         return content[variable]
 
     def whole_numbers(self, file: str, variable: str, values: Iterable[Any]) -> list[int]:
-        """Return `values` of a MATLAB variable as integers >= 0; floats with a whole value pass."""
+        """Values of a MATLAB variable as integers >= 0; floats with a whole value pass."""
         numbers: list[int] = []
         for position, value in enumerate(values, start=1):
             try:
@@ -162,7 +166,7 @@ class DatasetLayout:
         return numbers
 
     def image(self, name: str, file: str, line: int | None = None) -> Path:
-        """Return the path of image `name`, relative to the root, that `line` of `file` lists.
+        """The path of image `name`, relative to the root, that `line` of `file` lists.
 
         Existence is looked up in one listing per folder: a stat per image is slow on network disks.
         """

@@ -32,7 +32,7 @@ Collate = Callable[[list[T]], Batch]
 
 
 class Items(Protocol[T_co]):
-    """What batches are made of: items by key (epoch, index), each a pure function of its key."""
+    """Items by key (epoch, index), each a pure function of its key."""
 
     def __len__(self) -> int: ...
 
@@ -40,8 +40,9 @@ class Items(Protocol[T_co]):
 
 
 class Examples(Dataset[R], Generic[V, R]):
-    """The examples of a split by key (epoch, index): transform(cache.load(files[index])).
+    """Transformed examples of a split by key (epoch, index).
 
+    An example is transform(cache.load(files[index])).
     With a `seed` the transform is random but a pure function of (seed, epoch, index); with None it must not be random,
     and the epoch has no effect. `cache` decodes, and keeps what fits.
     """
@@ -61,7 +62,10 @@ class Examples(Dataset[R], Generic[V, R]):
 
 
 class LabelledImages(Dataset[tuple[Tensor, int]]):
-    """The images of a split by key (epoch, index): (transformed image, label). Arguments as of `Examples`."""
+    """Transformed images of a split with their labels, by key (epoch, index).
+
+    Arguments as of `Examples`.
+    """
 
     def __init__(
         self, split: ClassificationSplit, transform: Transform, cache: Cache[Tensor], seed: int | None = None
@@ -103,7 +107,7 @@ class StepSampler(Sampler[list[Key]]):
 
 
 def steps_per_epoch(size: int, batch_size: int) -> int:
-    """Return how many full batches an epoch of `size` images has; 1 if the set is smaller than the batch."""
+    """Full batches in an epoch of `size` images; 1 if there are fewer than a batch."""
     return max(1, size // batch_size)
 
 
@@ -116,8 +120,9 @@ def train_batches(
     total_steps: int,
     workers: int = 0,
 ) -> Iterator[Batch]:
-    """Return the batches of steps start_step .. total_steps - 1, the same for any start and any `workers`.
+    """Training batches of steps start_step .. total_steps - 1.
 
+    They are the same for any start and any `workers`.
     `collate` makes one batch of a list of items: `collate_labels`, `collate_maps` or `collate_pairs`. `seed` is
     that of the order; the items have their own. Raises UserError for settings out of range, at once, and what the items
     raise, at its step.
@@ -130,7 +135,10 @@ def train_batches(
 
 
 def eval_batches(items: Items[T], collate: Collate[T], batch_size: int, workers: int = 0) -> Iterator[Batch]:
-    """Return every item once, in order; the last batch may be smaller. See `train_batches`."""
+    """Batches of every item once, in order; the last may be smaller.
+
+    See `train_batches`.
+    """
     _check(items, batch_size, workers)
     size = len(items)
     keys = [
@@ -140,22 +148,34 @@ def eval_batches(items: Items[T], collate: Collate[T], batch_size: int, workers:
 
 
 def collate_labels(items: Sequence[tuple[Tensor, int]]) -> Batch:
-    """Images (C, H, W) and their labels to (N, C, H, W) in channels_last memory and int64 (N,)."""
+    """A batch of images (C, H, W) and labels.
+
+    (N, C, H, W) in channels_last memory and int64 (N,)
+    """
     return _stacked([image for image, _ in items]), torch.tensor([label for _, label in items])
 
 
 def collate_maps(items: Sequence[Pair]) -> Batch:
-    """Images (C, H, W) and maps (H, W), all of one size, to (N, C, H, W) in channels_last and int64 (N, H, W)."""
+    """A batch of images (C, H, W) and label maps (H, W), all of one size.
+
+    (N, C, H, W) in channels_last memory and int64 (N, H, W)
+    """
     return _stacked([image for image, _ in items]), torch.stack([labels for _, labels in items]).long()
 
 
 def collate_pairs(items: Sequence[Pair]) -> Pair:
-    """Pairs such as frames (2, 3, H, W) and truths (..., H, W), all of one size, each stacked along a new dimension."""
+    """A batch of pairs, such as frames (2, 3, H, W) and truths (..., H, W).
+
+    All are of one size; each is stacked along a new dimension.
+    """
     return torch.stack([image for image, _ in items]), torch.stack([truth for _, truth in items])
 
 
 def stored_pairs(files: Sequence[Files], cache: Cache[Pair], workers: int = 0) -> Iterator[Pair]:
-    """Return the examples in order, one by one and as they are stored, of any sizes. See `train_batches`."""
+    """The examples one by one, as they are stored, of any sizes.
+
+    See `train_batches`.
+    """
     return eval_batches(Examples(files, _as_stored, cache), _only, 1, workers)
 
 
@@ -169,12 +189,16 @@ def _only(pairs: Sequence[Pair]) -> Pair:
 
 
 def spread(count: int, number: int) -> set[int]:
-    """Return `number` (or all) of the numbers 0 .. count - 1, evenly spread."""
-    return {int((k + 0.5) * count / number) for k in range(min(number, count))}
+    """`number` of the numbers 0 .. count - 1, evenly spread; all if they are fewer."""
+    number = min(number, count)
+    return {int((k + 0.5) * count / number) for k in range(number)}
 
 
 def equal_sizes(items: Iterable[Pair], limit: int) -> Iterator[tuple[int, Tensor, Tensor]]:
-    """Stack runs of at most `limit` neighbours of one size: number of the first, images or frames, truths."""
+    """Stack runs of at most `limit` neighbours of one size.
+
+    Yields the number of the first, images or frames, and truths.
+    """
     first, run = 0, list[Pair]()
     for item in items:
         if run and (len(run) == limit or item[0].shape != run[0][0].shape):

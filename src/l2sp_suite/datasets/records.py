@@ -27,7 +27,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Split:
-    """The examples of one part of a data set, as columns of one length: base of the three kinds."""
+    """The examples of one part of a data set, as columns of one length."""
 
     def __post_init__(self) -> None:
         lengths = {name: len(column) for name, column in self._columns.items()}
@@ -51,7 +51,10 @@ class Split:
         return ()
 
     def strata(self) -> Mapping[int, Sequence[Sequence[int]]]:
-        """By key the groups of examples, by index, that `hold_out` draws from; a group is never divided."""
+        """The groups of examples, by index, that `hold_out` draws from, by stratum.
+
+        A group is never divided.
+        """
         return {0: [[index] for index in range(len(self))]}
 
     def select(self, indices: Iterable[int]) -> Self:
@@ -99,8 +102,9 @@ class SegmentationSplit(Split):
 
 @dataclass(frozen=True)
 class VideoSplit(Split):
-    """Pairs of frames: pair i is of clip `sequences[i]`; those of a clip are neighbours, in order of time.
+    """Pairs of frames: pair i is of clip `sequences[i]`.
 
+    The pairs of a clip are neighbours, in order of time.
     `first[i]`: frame at time t; `second[i]`: the frame that the motion goes to, at t + 1 or t - 1;
     `truth[i]`: the mask of the first, or the flow from the first to the second.
     """
@@ -125,7 +129,7 @@ class VideoSplit(Split):
         return (self.sequences[index],)
 
     def strata(self) -> Mapping[int, Sequence[Sequence[int]]]:
-        """Whole clips: their frames are nearly the same, so that one held out alone would leak."""
+        """Whole clips, whose frames are nearly the same: one held out alone would leak."""
         clips: dict[str, list[int]] = {}
         for index, sequence in enumerate(self.sequences):
             clips.setdefault(sequence, []).append(index)
@@ -142,7 +146,10 @@ S_co = TypeVar("S_co", bound=Split, covariant=True)
 
 @dataclass(frozen=True)
 class DataSet(Generic[S_co]):
-    """A data set as read from disk: `name` is its reader's, `classes[c]` the name of label c (none for videos)."""
+    """A data set as read from disk.
+
+    `name`: its reader's; `classes[c]`: the name of label c, none for videos; `val`: None where the release has none.
+    """
 
     name: str
     classes: tuple[str, ...]
@@ -162,7 +169,10 @@ class DataSet(Generic[S_co]):
         return {"classes": len(self.classes), **{name: len(split) for name, split in self.parts.items()}}
 
     def facts(self, root: Path) -> Iterable[str]:
-        """Lines, in any order, of all that a run sees: labels, paths below `root` and sizes in bytes."""
+        """All that a run sees, as lines in any order.
+
+        Labels, paths below `root` and sizes in bytes.
+        """
         for part, split in self.parts.items():
             for index, paths in enumerate(split.files):
                 files = (f"{path.relative_to(root).as_posix()} {path.stat().st_size}" for path in paths)
@@ -176,8 +186,9 @@ class Classification(DataSet[ClassificationSplit]):
 
 @dataclass(frozen=True)
 class Segmentation(DataSet[SegmentationSplit]):
-    """A data set of label maps: `decode` reads one as uint8 (H, W) of labels 0 .. C-1 and 255 (no label).
+    """A data set of images with label maps.
 
+    `decode` reads a map as uint8 (H, W) of labels 0 .. C-1 and 255 (no label).
     `decode` can be pickled, and raises UserError for a file that is damaged or has a value that its release does not
     define.
     """
@@ -204,7 +215,7 @@ class Video(DataSet[VideoSplit]):
 
     @property
     def counts(self) -> Mapping[str, int]:
-        """Numbers of pairs and of sequences by part; height and width of the first frame, in pixels."""
+        """Numbers of pairs and sequences by part; height and width of the first frame."""
         sequences = {f"{name}_sequences": len(split.clips) for name, split in self.parts.items()}
         height, width = image_size(self.train.first[0])
         pairs = {name: len(split) for name, split in self.parts.items()}
@@ -218,8 +229,9 @@ def assemble(
     train: Sequence[tuple[Path, int]],
     test: Sequence[tuple[Path, int]],
 ) -> Classification:
-    """Make labels dense: the labels that occur in train or test, in ascending order, become 0 .. C-1.
+    """A classification data set with dense labels.
 
+    The labels that occur in train or test, in ascending order, become 0 .. C-1.
     `names` maps every label that the release knows to its class name. A remapping is logged; so are classes
     that only the test part has, which are kept: dropping them would flatter the accuracy.
     Raises UserError if a part is empty or an image is listed twice (in both parts, it would leak).
@@ -242,7 +254,10 @@ def assemble(
 
 
 def check_listed(layout: DatasetLayout, parts: Mapping[str, Sequence[Path]]) -> None:
-    """Raise UserError if a part lists no file, or if a file is listed twice (in two parts, it would leak)."""
+    """Raise UserError if a part lists no file, or if a file is listed twice.
+
+    Listed in two parts, it would leak.
+    """
     for part, paths in parts.items():
         if not paths:
             raise layout.error("", f"has no {part} image")
@@ -252,8 +267,9 @@ def check_listed(layout: DatasetLayout, parts: Mapping[str, Sequence[Path]]) -> 
 
 
 def hold_out(split: S, fraction: float, seed: int) -> tuple[S, S]:
-    """Divide a training part into (kept, held out), both in the order of `split` (docs: protocol 8, rows 22 and 25).
+    """Divide a training part into (kept, held out), both in its order.
 
+    See docs: protocol 8, rows 22 and 25.
     Stratified by class for classification, by whole clips for videos. Of a stratum of n round(fraction * n) are held
     out, but at least one (if n >= 2) and at most n - 1. A pure function of its arguments.
     Raises UserError unless 0 < fraction < 1, and for fewer than two clips.
@@ -268,20 +284,24 @@ def hold_out(split: S, fraction: float, seed: int) -> tuple[S, S]:
 
 
 def digest(data: DataSet[Split], root: Path) -> str:
-    """sha256 (hex) of what a run sees of a data set: its facts, such as label, path and size of every image."""
+    """sha256 (hex) of what a run sees of a data set.
+
+    That is its facts, such as label, path and size of every image.
+    """
     return hashlib.sha256("\n".join(sorted(data.facts(root))).encode()).hexdigest()
 
 
 def combined(digests: Sequence[str]) -> str:
-    """One digest for several data sets, in their order; that of a single one is its own."""
+    """One digest for several data sets, in their order; a single one keeps its own."""
     return digests[0] if len(digests) == 1 else hashlib.sha256("\n".join(digests).encode()).hexdigest()
 
 
 def check_counts(
     data: DataSet[Split], official: Mapping[str, int], at_least: Mapping[str, int] = MappingProxyType({})
 ) -> str | None:
-    """Compare with the official numbers and bounds, by the names of `data.counts` (docs: protocol 3.5, 1.6).
+    """How a data set differs from the official numbers and bounds, or None.
 
+    By the names of `data.counts` (docs: protocol 3.5, 1.6).
     Returns a line that says how `data` differs (a subset is fine, but must not pass for the whole), or None.
     Raises UserError for a name that `data` does not count.
     """
@@ -298,6 +318,6 @@ def check_counts(
 
 
 def differences(counts: Mapping[str, int], official: Mapping[str, int], at_least: Mapping[str, int]) -> dict[str, str]:
-    """By name the official numbers and bounds, as a person reads them, that `counts` does not agree with."""
+    """The official numbers and bounds that `counts` does not meet, in words, by name."""
     wrong = {key: f"{number:,}" for key, number in official.items() if counts[key] != number}
     return wrong | {key: f"{number:,} or more" for key, number in at_least.items() if counts[key] < number}

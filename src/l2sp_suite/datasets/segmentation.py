@@ -54,8 +54,9 @@ Values = np.ndarray[Any, Any]
 
 @dataclass(frozen=True)
 class Decoder:
-    """Reads a map file and replaces each value v in it by `targets[v]`; see `Segmentation.decode`.
+    """Reads a map file and replaces each value v in it by `targets[v]`.
 
+    See `Segmentation.decode`.
     `values`: path to the stored integers (H, W), >= 0; raises UserError for a damaged file.
     `unlisted`: names of values that are classes of the layout, but not of this copy of it.
     """
@@ -92,8 +93,9 @@ def _mat_values(remedy: str, path: Path) -> Values:
 
 
 def read_pascal_context(layout: DatasetLayout) -> Segmentation:
-    """Read PASCAL-Context from the folder that holds VOCdevkit/VOC2010, or from VOC2010 itself (protocol 1.6).
+    """Read PASCAL-Context (protocol 1.6).
 
+    From the folder that holds VOCdevkit/VOC2010, or from VOC2010 itself.
     Images: JPEGImages/<id>.jpg. Labels: SegmentationClassContext/<id>.png (0: no label; k: class k-1 of the 59)
     with the lists ImageSets/SegmentationContext/{train,val}.txt; else the authors' trainval/<id>.mat, beside
     VOCdevkit or in VOC2010 (LabelMap, of whose 459 numbers 400 have no label here), with ImageSets/Main/.

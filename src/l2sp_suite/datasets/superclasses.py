@@ -32,7 +32,10 @@ def superclass_of(name: str) -> str:
 
 
 def label_of(name: str) -> str:
-    """The class's name for people: of ImageNet's WordNet ids their first lemma, else what stands after a slash."""
+    """The class's name for people.
+
+    Of ImageNet's WordNet ids their first lemma, else what stands after a slash.
+    """
     wordnet = name.removeprefix("imagenet/")
     if wordnet not in _indices():
         return name.rpartition("/")[2]

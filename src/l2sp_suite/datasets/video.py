@@ -67,8 +67,9 @@ _Row = tuple[Path, Path, Path, str]
 
 
 def load_mask(path: Path) -> Tensor:
-    """Read a mask as uint8 (H, W): 1 where the annotation is above 0 in some channel (palette: in its index), else 0.
+    """Read a mask as uint8 (H, W): 1 on the object, else 0.
 
+    On it, the annotation is above 0 in some channel (of a palette: in its index).
     Raises UserError, naming the file, if it is missing, truncated or not an image.
     """
     try:
@@ -79,8 +80,9 @@ def load_mask(path: Path) -> Tensor:
 
 
 def read_davis(layout: DatasetLayout) -> Video:
-    """Read DAVIS-2016 at 480p: 30 sequences of 2,079 frames to train, 20 of 1,376 (its val part) to test.
+    """Read DAVIS-2016 at 480p.
 
+    30 sequences of 2,079 frames to train, 20 of 1,376 (its val part) to test.
     ImageSets/480p/{train,val}.txt name a frame JPEGImages/480p/<sequence>/NNNNN.jpg and its mask
     Annotations/480p/<sequence>/NNNNN.png a line, with a slash before each. The second frame of a pair is the next
     one in the list, of the last frame of a sequence itself. A subset may leave frames or sequences out.
@@ -133,8 +135,9 @@ def _davis_frame(layout: DatasetLayout, file: str, line: int, frame: str, mask: 
 
 
 def read_scene_flow(name: str, finish: str, train: Sequence[str], test: Sequence[str], layout: DatasetLayout) -> Video:
-    """Read one half of Scene Flow, Monkaa or Driving, in its left view; any of its scenes may be missing.
+    """Read one half of Scene Flow, Monkaa or Driving, in its left view.
 
+    Any of its scenes may be missing.
     `finish`: "clean" or "final"; `train`, `test`: the scenes of the parts, as folders below those of the kinds.
     Frames: frames_<finish>pass/<scene>/left/NNNN.png or .webp. Flow: optical_flow/<scene>/into_{future,past}/left/
     OpticalFlowInto{Future,Past}_NNNN_L.pfm, from frame N to N + 1 or N - 1. Both directions make pairs, first those
@@ -213,8 +216,9 @@ def _listing(layout: DatasetLayout, folder: str, folders: bool = False) -> list[
 
 
 def read_flying_chairs(layout: DatasetLayout) -> Video:
-    """Read FlyingChairs from the folder that holds `data`, or FlyingChairs_release/data: 22,232 / 640 pairs.
+    """Read FlyingChairs: 22,232 pairs to train, 640 to test.
 
+    From the folder that holds `data`, or FlyingChairs_release/data.
     data/NNNNN_{img1,img2}.ppm and NNNNN_flow.flo. FlyingChairs_train_val.txt, beside `data` or in the folder itself,
     has a number for each flow file in the order of their names: 1 for the train part, 2 for the one to test.
     Every pair is a clip.
@@ -232,7 +236,10 @@ def read_flying_chairs(layout: DatasetLayout) -> Video:
 
 
 def read_whole_flying_chairs(layout: DatasetLayout) -> Video:
-    """As `read_flying_chairs`, with all pairs in both parts: for a network that is never trained on any of them."""
+    """As `read_flying_chairs`, with all pairs in both parts.
+
+    For a network that is never trained on any of them.
+    """
     data = read_flying_chairs(layout)
     splits = (data.train, data.test)
     every = _pairs(chain.from_iterable(zip(s.first, s.second, s.truth, s.sequences, strict=True) for s in splits))

@@ -27,8 +27,9 @@ _UNCHANGED = (((1.0, 0.0), (0.0, 1.0)), (0.0, 0.0))
 
 
 class RandomAffine:
-    """Resizes frames and truth to `size` = (height, width), then moves them by one random affine map.
+    """Resizes frames and truth, then moves them by one random affine map.
 
+    `size`: (height, width).
     The map, about the image's centre c, takes p to q = c + L (p - c) + t: a horizontal flip with probability `flip`,
     a rotation (degrees, clockwise) uniform in +-`rotation` and a zoom by a factor uniform in [1-scale, 1+scale] make
     up L; t is uniform in +-`shift` of the width and of the height.
@@ -60,7 +61,7 @@ class RandomAffine:
         return moved.view(2, 3, *self.size), sampled
 
     def draw(self) -> tuple[Linear, tuple[float, float]]:
-        """Draw L and t / (width, height); exactly (1, 0; 0, 1) and (0, 0) where all ranges are 0."""
+        """Draw L and t / (width, height); exactly 1 and 0 where all ranges are 0."""
         zoom, angle, x, y, flip = torch.rand(5, dtype=torch.float64).tolist()
         factor = 1 + (2 * zoom - 1) * self.scale
         radians = math.radians((2 * angle - 1) * self.rotation)
@@ -71,8 +72,9 @@ class RandomAffine:
 
 
 def resize_frames(frames: Tensor, size: tuple[int, int]) -> Tensor:
-    """Resize frames uint8 (..., 3, H, W) to `size` = (height, width), bilinear, antialiased: float32 in [0, 1].
+    """Resize frames uint8 (..., 3, H, W) to float32 in [0, 1].
 
+    `size`: (height, width); bilinear, antialiased.
     Frames of that size are only divided by 255.
     """
     resized: Tensor = F.resize(frames, list(size), antialias=True)
@@ -80,8 +82,9 @@ def resize_frames(frames: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def resize_flow(flow: Tensor, size: tuple[int, int]) -> Tensor:
-    """Resize a field of motion (..., 2, h, w) to `size` = (height, width), bilinear, in pixels of the new size.
+    """Resize a field of motion (..., 2, h, w), in pixels of the new size.
 
+    `size`: (height, width); bilinear.
     Lets gradients through; for fields that are valid everywhere, such as predictions.
     """
     fields = interpolate(flow.reshape(-1, *flow.shape[-3:]), size=size, mode="bilinear", align_corners=False)
@@ -89,8 +92,9 @@ def resize_flow(flow: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def resize_fields(fields: Tensor, size: tuple[int, int]) -> Tensor:
-    """Resize true fields (N, 3, H, W) of u, v and valid to `size` = (height, width), in pixels of the new size.
+    """Resize true fields (N, 3, H, W) of u, v and valid, in pixels of the new size.
 
+    `size`: (height, width).
     Nearest, because what is not valid must not leak into its neighbours. Fields of that size are returned themselves.
     """
     if fields.shape[-2:] == size:
@@ -101,8 +105,9 @@ def resize_fields(fields: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def warp(frame: Tensor, flow: Tensor) -> tuple[Tensor, Tensor]:
-    """Sample `frame` float (3, H, W) bilinearly at p + flow(p) for each pixel centre p; `flow`: (2, H, W), pixels.
+    """Sample a frame float (3, H, W) bilinearly at p + flow(p), for pixel centres p.
 
+    `flow`: (2, H, W), pixels.
     With the flow from frame 0 to frame 1, the second frame becomes the first, but for what is hidden or left.
     Returns (warped (3, H, W), inside bool (H, W)): outside the image, `warped` repeats the edge's pixels.
     """

@@ -18,8 +18,9 @@ __all__ = ["prepare", "report", "verify"]
 
 
 def verify(names: Sequence[str], root: Path) -> None:
-    """Print what there is in `root` of the data sets named, and how to get the rest; fetches nothing.
+    """Print what there is of the data sets named, and how to get the rest.
 
+    Fetches nothing.
     Raises:
         UserError: an unknown name, or some are not complete.
     """
@@ -31,7 +32,7 @@ def verify(names: Sequence[str], root: Path) -> None:
 
 
 def prepare(names: Sequence[str], root: Path, options: FetchOptions) -> None:
-    """Fetch what `root` lacks of the data sets named, one after the other, and print what there is then.
+    """Fetch what `root` lacks of the data sets named, then print what there is.
 
     A set that fails does not keep the next ones back.
 
@@ -65,7 +66,7 @@ def _reasons(failures: Mapping[str, UserError], root: Path) -> Iterator[str]:
 
 
 def report(states: Mapping[str, State], root: Path) -> str:
-    """A table of data sets by their names in the registry, and the steps to get those that are not complete."""
+    """A table of data sets, and the steps to get those that are not complete."""
     rows, incomplete = [], []
     for name, state in states.items():
         entry = OFFICIAL[name]

@@ -56,8 +56,9 @@ class _Interrupted(Exception):
 
 
 def download(archive: Archive, folder: Path, retry: RetryPolicy) -> Path:
-    """The archive's file in `folder`, which exists: fetched unless it is there already; size and checksum are checked.
+    """Fetch an archive into `folder`, which exists, unless it is there already.
 
+    Size and checksum are checked.
     An interrupted download stays as `<file>.part`, with its origin in `<file>.part.json`; the next call resumes it.
 
     Raises:
@@ -89,7 +90,7 @@ def download(archive: Archive, folder: Path, retry: RetryPolicy) -> Path:
 
 
 def check_file(archive: Archive, path: Path) -> str | None:
-    """How a file differs from the published one by size or checksum (with both values), or None.
+    """How a file differs from the published one by size or checksum, or None.
 
     Where no checksum is published, logs the file's own.
     """

@@ -24,7 +24,7 @@ def format_size(size: float) -> str:
 
 
 def check_free_space(folder: Path, needed: int, what: str) -> None:
-    """Raise UserError unless `needed` bytes are free on the disk of `folder`, which exists."""
+    """Raise UserError unless the disk of `folder`, which exists, has `needed` bytes."""
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise UserError(
@@ -35,7 +35,7 @@ def check_free_space(folder: Path, needed: int, what: str) -> None:
 
 @contextlib.contextmanager
 def dir_lock(folder: Path) -> Iterator[None]:
-    """Make the folder if need be and hold it against other processes that download into it.
+    """Make the folder if need be and lock it against other downloads.
 
     Raises UserError if another process holds it. Where a network file system locks no folder, warns.
     """
@@ -55,7 +55,7 @@ def dir_lock(folder: Path) -> Iterator[None]:
 
 
 def move(path: Path, target: Path) -> None:
-    """Move a file or folder so that `target` is whole or absent, over disks too (by a copy beside it first)."""
+    """Move a file or folder so that `target` is whole or absent, over disks too."""
     partial = target.with_name(f".{target.name}.part")
     _remove(partial)  # of a process that was killed
     try:

@@ -34,12 +34,18 @@ class FetchOptions:
 
 
 def state_of(entry: OfficialSet, root: Path) -> State:
-    """What there is of a data set of the registry in `root`, the folder of all; see `state.inspect`."""
+    """What there is of a data set of the registry in `root`, the folder of all.
+
+    See `state.inspect`.
+    """
     return inspect(load(entry.name), root, entry.expected_files)
 
 
 def lacking(entry: OfficialSet, root: Path) -> tuple[Archive, ...]:
-    """The archives of which something is not in its place in `root` yet, with the paths that they have there."""
+    """The archives of which something is not in `root` yet.
+
+    With the paths that they have there.
+    """
     return tuple(
         archive
         for archive in entry.resolved(root).archives
@@ -48,7 +54,7 @@ def lacking(entry: OfficialSet, root: Path) -> tuple[Archive, ...]:
 
 
 def fetch(entry: OfficialSet, root: Path, options: FetchOptions) -> State:
-    """Complete a data set in `root`: verify what is there; download, unpack and verify what is not.
+    """Complete a data set in `root`: download, unpack and verify what it lacks.
 
     What is there is never changed: a partial or damaged set stays as it is, and the error says what to do.
 

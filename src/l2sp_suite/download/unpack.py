@@ -36,8 +36,9 @@ class BadArchive(UserError):
 
 
 def unpack(archive: Path, folder: Path) -> None:
-    """Unpack a .zip or .tar (.tar.*, .tgz) into a new folder, or copy any other file into it.
+    """Unpack a .zip or .tar (.tar.*, .tgz) into a new folder.
 
+    Any other file is copied into it.
     Refused are names that lead out of the folder, links, devices and more bytes than the disk has free.
 
     Raises:
@@ -61,7 +62,7 @@ def unpack(archive: Path, folder: Path) -> None:
 
 
 def safe_name(name: str) -> bool:
-    """Whether a member of that name stays inside the folder that it is unpacked to, on any system."""
+    """Whether a member of that name stays inside its folder, on any system."""
     parts = re.split(r"[/\\]", name)
     return bool(name) and "\0" not in name and parts[0] != "" and ".." not in parts and ":" not in parts[0][1:2]
 

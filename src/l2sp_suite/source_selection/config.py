@@ -11,15 +11,21 @@ from omegaconf.errors import OmegaConfBaseException
 
 from l2sp_suite.config import (
     CONFIGS,
+    Check,
     PathsConfig,
     ScaleConfig,
+    at_least,
+    check,
     explain,
+    key,
     leaves,
+    one_of,
     read_overrides,
     scale_names,
+    span,
+    triple,
     unknown_key,
 )
-from l2sp_suite.config.fields import Check, at_least, check, key, one_of, span, triple
 from l2sp_suite.utils.errors import UserError
 
 __all__ = ["FeaturesConfig", "SelectionConfig", "load_selection"]

@@ -9,8 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from l2sp_suite.config import DataConfig
-from l2sp_suite.config.class_lists import list_digest
+from l2sp_suite.config import DataConfig, list_digest
 from l2sp_suite.datasets import (
     READERS,
     Classification,

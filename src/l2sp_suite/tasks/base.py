@@ -207,5 +207,5 @@ def task_class(cfg: TrainConfig) -> type[Task]:
     """
     try:
         return cast("type[Task]", import_module(f"{cfg.task.package}.task").Task)
-    except AttributeError as error:
-        raise UserError(f"task.package={cfg.task.package}: its module task has no class Task") from error
+    except (ImportError, AttributeError) as error:
+        raise UserError(f"task.package={cfg.task.package}: no class Task in its module task ({error})") from error

@@ -92,7 +92,8 @@ def _penalty(model: nn.Module, pretrained: Mapping[str, Tensor], arm: Arm) -> Pe
     try:
         kind = get_class(arm.penalty)
     except (ImportError, ValueError) as error:
-        raise UserError(f"reg.penalty={arm.penalty}: no such class ({error}); e.g. l2sp.L2SP") from error
+        reason = str(error).splitlines()[0].rstrip(":")
+        raise UserError(f"reg.penalty={arm.penalty}: no such class ({reason}); e.g. l2sp.L2SP") from error
     if not issubclass(kind, Penalty):
         raise UserError(f"reg.penalty={arm.penalty}: not a subclass of l2sp.Penalty")
     names = set(kind.hyperparameter_names())

@@ -29,6 +29,8 @@ class Spot:
     squeeze: float | None = None
 
 
+Range = tuple[float, float]
+View = tuple[outdoor.Mood, float]
 SceneType = Callable[[Canvas, np.random.Generator], list[Spot]]
 
 _SIZES = {"car": 0.25, "plane": 0.3, "bird": 0.17, "flower": 0.16, "beetle": 0.13, "leaf": 0.15, "butterfly": 0.11}
@@ -53,14 +55,20 @@ def _in_air(canvas: Canvas, rng: np.random.Generator, family: str, horizon: floa
     return Spot(family, _across(canvas, rng), float(y), float(size * rng.uniform(0.75, 1.3)))
 
 
+def _open_country(canvas: Canvas, rng: np.random.Generator, horizons: Range, chances: Range, tall: Range) -> View:
+    """Sky over a random horizon, with chances of mountains and of a forest; returns the mood and the horizon."""
+    mood, horizon = outdoor.random_mood(rng), rng.uniform(*horizons)
+    outdoor.sky(canvas, rng, mood, horizon)
+    if rng.random() < chances[0]:
+        outdoor.mountains(canvas, rng, mood, horizon + 0.02)
+    if rng.random() < chances[1]:
+        outdoor.forest(canvas, rng, mood, horizon + 0.02, rng.uniform(*tall))
+    return mood, horizon
+
+
 def meadow(canvas: Canvas, rng: np.random.Generator) -> list[Spot]:
     """Grass with flowers and trees before mountains or a wood."""
-    mood, horizon = outdoor.random_mood(rng), rng.uniform(0.3, 0.55)
-    outdoor.sky(canvas, rng, mood, horizon)
-    if rng.random() < 0.5:
-        outdoor.mountains(canvas, rng, mood, horizon + 0.02)
-    if rng.random() < 0.45:
-        outdoor.forest(canvas, rng, mood, horizon + 0.02, rng.uniform(0.06, 0.16))
+    mood, horizon = _open_country(canvas, rng, (0.3, 0.55), (0.5, 0.45), (0.06, 0.16))
     outdoor.grass(canvas, rng, mood, horizon)
     if rng.random() < 0.35:
         top = rng.uniform(horizon + 0.05, 0.65)
@@ -98,12 +106,7 @@ def street(canvas: Canvas, rng: np.random.Generator) -> list[Spot]:
 
 def lake(canvas: Canvas, rng: np.random.Generator) -> list[Spot]:
     """Water under mountains, with a shore of sand or grass."""
-    mood, horizon = outdoor.random_mood(rng), rng.uniform(0.3, 0.5)
-    outdoor.sky(canvas, rng, mood, horizon)
-    if rng.random() < 0.7:
-        outdoor.mountains(canvas, rng, mood, horizon + 0.02)
-    if rng.random() < 0.5:
-        outdoor.forest(canvas, rng, mood, horizon + 0.02, rng.uniform(0.05, 0.14))
+    mood, horizon = _open_country(canvas, rng, (0.3, 0.5), (0.7, 0.5), (0.05, 0.14))
     shore = rng.uniform(0.68, 0.9)
     beach = 1.1
     if rng.random() < 0.65:
@@ -122,12 +125,7 @@ def lake(canvas: Canvas, rng: np.random.Generator) -> list[Spot]:
 
 def airfield(canvas: Canvas, rng: np.random.Generator) -> list[Spot]:
     """A runway under a wide sky, aeroplanes on it and above."""
-    mood, horizon = outdoor.random_mood(rng), rng.uniform(0.45, 0.62)
-    outdoor.sky(canvas, rng, mood, horizon)
-    if rng.random() < 0.35:
-        outdoor.mountains(canvas, rng, mood, horizon + 0.02)
-    if rng.random() < 0.5:
-        outdoor.forest(canvas, rng, mood, horizon + 0.02, rng.uniform(0.04, 0.1))
+    mood, horizon = _open_country(canvas, rng, (0.45, 0.62), (0.35, 0.5), (0.04, 0.1))
     if rng.random() < 0.5:
         start = _across(canvas, rng) - 0.3
         outdoor.buildings(canvas, rng, horizon + 0.04, (start, start + 0.5), (0.1, 0.22))
