@@ -84,7 +84,7 @@ class Clip:
         return Frame(image, owner)
 
     def flow(self, time: int, other: int, frame: Frame | None = None) -> Array:
-        """Where each pixel of frame ``time`` is in frame ``other``, less where it was: (2, H, W), pixels right and down.
+        """Where each pixel of frame ``time`` is in frame ``other``, less where it was: (2, H, W), right and down.
 
         Exact, also where the other frame does not show the point: hidden there, or outside. ``frame``: that of
         ``time``, where it is at hand.
