@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -25,7 +24,7 @@ from miniworld import PARTS, ObjectRecipe, named_recipe
 from miniworld.clips.files import SequenceId, clip_of
 from miniworld.clips.scene_names import SCENE_NAMES
 from miniworld.formats.pictures import pascal_palette
-from miniworld.objects.layouts import LAYOUTS
+from miniworld.objects.layouts import LAYOUTS, plan
 from miniworld.scenes.labels import CLASSES, LABELS
 
 VIDEO = {
@@ -46,11 +45,15 @@ def test_official_names_numbers_and_colours_are_the_suite_s() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(ObjectRecipe.tiny().targets))
-def test_target_sets_are_read(worlds: Mapping[str, Path], name: str) -> None:
+def test_target_sets_are_read(worlds: Mapping[str, Path], small, name: str) -> None:
     entry, data = ObjectRecipe.tiny().targets[name], read(name, worlds["objects"] / LAYOUTS[name].folder)
     assert len(data.classes) == entry.classes
-    assert set(Counter(data.train.labels).values()) == {entry.train + entry.val}
-    assert set(Counter(data.test.labels).values()) == {entry.test}
+    samples = {worlds["objects"] / path: sample for sample, path in plan(small["objects"], name).items()}
+    labels = set()
+    for part, splits in ((data.train, {"train", "val"}), (data.test, {"test"})):
+        assert set(part.paths) == {path for path, sample in samples.items() if sample.split in splits}
+        labels |= {(samples[path].label, label) for path, label in zip(part.paths, part.labels, strict=True)}
+    assert len(labels) == entry.classes == len({label for _, label in labels})
     assert load_image(data.test.paths[0]).shape == (3, 48, 48)
 
 
