@@ -104,7 +104,8 @@ def _scene_flow(recipe: ClipRecipe, sequence: SequenceId) -> dict[str, bytes]:
 
 def _shot(clip: Clip, scene: str, first: int, rng: np.random.Generator) -> dict[str, bytes]:
     """Both passes of a clip whose frames have the numbers from ``first``, and its flow in both directions."""
-    clean = [clip.frame(time).image for time in range(clip.length)]
+    frames = [clip.frame(time) for time in range(clip.length)]
+    clean = [frame.image for frame in frames]
     files = {
         f"frames_{name}pass/{scene}/left/{first + time:04d}.png": png(to_bytes(image))
         for name, images in (("clean", clean), ("final", sequences.final_pass(rng, clean)))
@@ -114,14 +115,15 @@ def _shot(clip: Clip, scene: str, first: int, rng: np.random.Generator) -> dict[
         for time in range(clip.length):
             if 0 <= time + step < clip.length:
                 name = f"into_{direction.lower()}/left/OpticalFlowInto{direction}_{first + time:04d}_L.pfm"
-                files[f"optical_flow/{scene}/{name}"] = pfm(clip.flow(time, time + step))
+                files[f"optical_flow/{scene}/{name}"] = pfm(clip.flow(time, time + step, frames[time]))
     return files
 
 
 def _chairs(recipe: ClipRecipe, sequence: SequenceId) -> dict[str, bytes]:
     clip, path = clip_of(recipe, sequence), f"data/{sequence.name}"
-    frames = {f"{path}_img{k + 1}.ppm": ppm(to_bytes(clip.frame(k).image)) for k in range(2)}
-    return {**frames, f"{path}_flow.flo": flo(clip.flow(0, 1))}
+    frames = [clip.frame(time) for time in range(2)]
+    images = {f"{path}_img{k + 1}.ppm": ppm(to_bytes(frame.image)) for k, frame in enumerate(frames)}
+    return {**images, f"{path}_flow.flo": flo(clip.flow(0, 1, frames[0]))}
 
 
 def annotate(recipe: ClipRecipe, paths: Mapping[SequenceId, str], notes: Mapping[SequenceId, None]) -> dict[str, bytes]:

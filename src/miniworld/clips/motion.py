@@ -83,12 +83,13 @@ class Clip:
             owner[rows, columns][layer.alpha > 0.5] = number
         return Frame(image, owner)
 
-    def flow(self, time: int, other: int) -> Array:
-        """Where each pixel of frame `time` is in frame `other`, less where it was: (2, H, W) in pixels (right, down).
+    def flow(self, time: int, other: int, frame: Frame | None = None) -> Array:
+        """Where each pixel of frame ``time`` is in frame ``other``, less where it was: (2, H, W), right and down.
 
-        Exact, also where the other frame does not show the point: hidden there, or outside.
+        Exact, also where the other frame does not show the point: hidden there, or outside. ``frame``: that of
+        ``time``, where it is at hand.
         """
-        owner, out = self.frame(time).owner, np.zeros((2, self.height, self.width), dtype=np.float32)
+        owner, out = (frame or self.frame(time)).owner, np.zeros((2, self.height, self.width), dtype=np.float32)
         window = whole(self.height, self.width)
         x, y = window.centres()
         for number in np.unique(owner):
