@@ -48,8 +48,8 @@ source: $(ENV) ## source classes nearest to the targets, by SELECTION=mini, smal
 	@$(RUN) scripts/select_source.py $(call options,SELECTION) \
 		$(if $(DATA),'paths.data=$(DATA)') $(if $(RESULTS),'paths.results=$(RESULTS)')
 
-tables: $(ENV) ## tables and figures from the files under results/, without training
-	@$(RUN) scripts/report.py $(call options,RESULTS SCALE FIGURES PICTURES README QUIET)
+tables: $(ENV) ## tables, figures, report.html and pages of docs/ from the files under results/, without training
+	@$(RUN) scripts/report.py $(if $(RESULTS),,docs=docs readme=README.md) $(call options,RESULTS SCALE FIGURES PICTURES QUIET)
 
 smoke: $(ENV) ## every row of the miniature on the smallest world, in a minute or two: checks that all parts run
 	@$(RUN) experiments/reproduce.py scale=smoke seeds=1 $(call options,JOBS RESULTS)

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from report_trees import PAPER, clone_of, write_run, write_tree
+from report_trees import ARMS, PAPER, clone_of, write_run, write_tree
 
 from l2sp_suite.report import build_report, print_tables, scales_with_results
 from l2sp_suite.utils.errors import UserError
@@ -29,32 +29,31 @@ def test_same_runs_same_bytes_figures_too(tmp_path: Path) -> None:
     first, second = write_tree(tmp_path / "a"), tmp_path / "b"
     for done in sorted(first.rglob("done.json"), reverse=True):  # another order of creation
         shutil.copytree(done.parent, second / done.parent.relative_to(first))
-    written = build_report(first, "mini", PAPER)
-    build_report(second, "mini", PAPER)
+    written = build_report(first, "mini", PAPER, ARMS).written
+    build_report(second, "mini", PAPER, ARMS)
     assert snapshot(first) == snapshot(second)
     assert sorted(p.relative_to(first).as_posix() for p in written) == sorted(snapshot(first))
-    assert len(written) == 5 + 14 * 3 + 7 + 1  # records, tables, figures, the page
     before = snapshot(first)
-    build_report(first, "mini", PAPER)
+    build_report(first, "mini", PAPER, ARMS)
     assert snapshot(first) == before
     for png in first.rglob("*.png"):
         assert png.read_bytes().startswith(b"\x89PNG") and b"Software" not in png.read_bytes()
 
 
 def test_a_clone_makes_the_committed_tables_from_rows(tree: Path, tmp_path: Path) -> None:
-    build_report(tree, "mini", PAPER, figures=False)
+    build_report(tree, "mini", PAPER, ARMS, figures=False)
     clone = clone_of(tree, tmp_path / "clone")
     (clone / "mini" / "runs" / "dstl_cub200" / "l2-alpha=1-beta=1" / "seed=0").mkdir(parents=True)  # unfinished
-    written = build_report(clone, "mini", PAPER, figures=False)
+    written = build_report(clone, "mini", PAPER, ARMS, figures=False).written
     assert snapshot(clone) == snapshot(tree)
     assert clone / "mini" / "rows.csv" not in written
 
 
 def test_a_new_run_in_a_clone_replaces_the_lines_of_its_own_experiment_alone(tree: Path, tmp_path: Path) -> None:
-    build_report(tree, "mini", PAPER, figures=False)
+    build_report(tree, "mini", PAPER, ARMS, figures=False)
     clone = clone_of(tree, tmp_path / "clone")
     write_run(clone, "dstl_cub200", "l2", 7, 0.25)
-    build_report(clone, "mini", PAPER, figures=False)
+    build_report(clone, "mini", PAPER, ARMS, figures=False)
     before, after = ((root / "mini" / "rows.csv").read_text().splitlines()[1:] for root in (tree, clone))
     others = [line for line in before if not line.startswith("mini,,dstl_cub200,")]
     assert [line for line in after if not line.startswith("mini,,dstl_cub200,")] == others
@@ -62,10 +61,10 @@ def test_a_new_run_in_a_clone_replaces_the_lines_of_its_own_experiment_alone(tre
 
 
 def test_rows_that_vanish_are_said(tree: Path, caplog: pytest.LogCaptureFixture) -> None:
-    build_report(tree, "mini", PAPER, figures=False)
+    build_report(tree, "mini", PAPER, ARMS, figures=False)
     shutil.rmtree(next(tree.glob("mini/runs/dstl_food101/l2_sp-*")))
     with caplog.at_level(logging.WARNING):
-        build_report(tree, "mini", PAPER, figures=False)
+        build_report(tree, "mini", PAPER, ARMS, figures=False)
     assert [r.message for r in caplog.records if r.message.startswith("vanished")] == [
         "vanished: mini//dstl_food101/l2_sp/0.01/0.001/0: in the earlier rows.csv, but no finished run "
         "directory holds it now; its row is dropped"
@@ -77,12 +76,12 @@ def test_problems_are_logged(tree: Path, caplog: pytest.LogCaptureFixture) -> No
     (folder / "done.json").write_text("{")
     (write_run(tree, "dstl_nabirds", "l2", 1, 0.5) / "done.json").unlink()
     with caplog.at_level(logging.WARNING):
-        build_report(tree, "mini", PAPER, figures=False)
+        build_report(tree, "mini", PAPER, ARMS, figures=False)
     assert [r.message.partition(":")[0] for r in caplog.records] == ["corrupt", "unfinished"]
 
 
 def test_studies_without_runs_have_no_files_and_old_ones_go(tree: Path) -> None:
-    build_report(tree, "mini", PAPER)
+    build_report(tree, "mini", PAPER, ARMS)
     shutil.rmtree(tree / "mini" / "studies")
     shutil.rmtree(next(tree.glob("mini/runs/dstl_cub200/l2_sp-alpha=0.5*")))
     shutil.rmtree(next(tree.glob("mini/runs/dstl_cub200/l2_sp-alpha=0.0001*")))
@@ -90,7 +89,7 @@ def test_studies_without_runs_have_no_files_and_old_ones_go(tree: Path) -> None:
         shutil.rmtree(folder)
     for records in (tree / "mini").glob("*.csv"):
         records.unlink()
-    build_report(tree, "mini", PAPER)
+    build_report(tree, "mini", PAPER, ARMS)
     files = set(snapshot(tree))
     assert {f"mini/tables/table{number}.md" for number in range(1, 8)} <= files
     assert {name for name in STUDIES if f"mini/tables/{name}.md" in files} == {"provenance"}
@@ -99,19 +98,19 @@ def test_studies_without_runs_have_no_files_and_old_ones_go(tree: Path) -> None:
 
 
 def test_while_runs_go_on_nothing_is_removed_or_said(tree: Path, caplog: pytest.LogCaptureFixture) -> None:
-    build_report(tree, "mini", PAPER)
+    build_report(tree, "mini", PAPER, ARMS)
     before = set(snapshot(tree))
     for folder in ("runs", "studies"):
         shutil.rmtree(tree / "mini" / folder)
     (tree / "mini" / "rows.csv").unlink()
     write_run(tree, "dstl_cub200", "l2", 0, 0.5)
     with caplog.at_level(logging.WARNING):
-        build_report(tree, "mini", PAPER, figures=False, quiet=True)
+        build_report(tree, "mini", PAPER, ARMS, figures=False, quiet=True)
     assert set(snapshot(tree)) == before and not caplog.records
 
 
 def test_an_empty_scale_gives_dashes_and_no_rows_file(tmp_path: Path) -> None:
-    written = build_report(tmp_path, "pocket", PAPER)
+    written = build_report(tmp_path, "small", PAPER, ARMS).written
     tables = [f"table{i}.{s}" for i in range(1, 8) for s in ("csv", "md", "tex")]
     assert sorted(p.name for p in written) == sorted([*tables, "figure1.png", "theory.png", "report.html"])
 
@@ -122,7 +121,7 @@ def test_a_diverged_run_is_drawn_and_printed(tmp_path: Path) -> None:
             study = {"study": f"learning_rate/lr={lr}", "lr": lr}
             write_run(tmp_path, "dstl_cub200", "l2", seed, value, **study)
             write_run(tmp_path, "dstl_cub200", "l2_sp", seed, 0.7 + seed / 10, **study)
-    build_report(tmp_path, "mini", PAPER)
+    build_report(tmp_path, "mini", PAPER, ARMS)
     text = (tmp_path / "mini" / "tables" / "learning_rate.md").read_text()
     assert "diverged (1 of 2)" in text and (tmp_path / "mini" / "figures" / "learning_rate.png").is_file()
 
@@ -132,12 +131,12 @@ def test_damaged_rows_file_is_not_overwritten(tmp_path: Path) -> None:
     path.parent.mkdir()
     path.write_text("nonsense\n")
     with pytest.raises(UserError, match=r"rows\.csv"):
-        build_report(tmp_path, "mini", PAPER)
+        build_report(tmp_path, "mini", PAPER, ARMS)
     assert path.read_text() == "nonsense\n"
 
 
 def test_print_tables(tree: Path) -> None:
-    build_report(tree, "mini", PAPER, figures=False)
+    build_report(tree, "mini", PAPER, ARMS, figures=False)
     out = io.StringIO()
     print_tables(tree, "mini", ("table3", "table4", "table5", "table6", "none_such"), out)
     default = io.StringIO()
@@ -149,9 +148,30 @@ def test_print_tables(tree: Path) -> None:
 def test_scales_are_found_by_rows_or_finished_runs(tree: Path) -> None:
     (tree / "paper").mkdir()
     (tree / "empty" / "runs" / "e" / "s" / "seed=0").mkdir(parents=True)
-    write_run(tree, "dstl_cub200", "l2", 0, 0.5, scale="pocket", study="learning_rate/lr=1")
-    assert scales_with_results(tree) == ["mini", "pocket"]
+    write_run(tree, "dstl_cub200", "l2", 0, 0.5, scale="small", study="learning_rate/lr=1")
+    assert scales_with_results(tree) == ["mini", "small"]
     assert scales_with_results(tree / "nowhere") == []
+
+
+def test_the_only_run_of_a_study_may_go_too(tmp_path: Path) -> None:
+    """A clone keeps rows of experiments that have no run there, but not of a run whose own directory says otherwise."""
+    only = write_run(tmp_path, "dstl_food101", "l2", 0, 0.5)
+    write_run(tmp_path, "dstl_cub200", "l2", 0, 0.5)
+    build_report(tmp_path, "mini", PAPER, ARMS, figures=False)
+    (only / "done.json").unlink()
+    build_report(tmp_path, "mini", PAPER, ARMS, figures=False)
+    for name in ("rows", "curves", "provenance"):
+        text = (tmp_path / "mini" / f"{name}.csv").read_text()
+        assert "dstl_food101" not in text and "dstl_cub200" in text
+
+
+def test_broken_logs_are_said(tree: Path, caplog: pytest.LogCaptureFixture) -> None:
+    (next(tree.glob("mini/runs/dstl_food101/l2-*/*")) / "metrics.jsonl").unlink()
+    with caplog.at_level(logging.WARNING):
+        build_report(tree, "mini", PAPER, ARMS, figures=False)
+    assert [r.message.partition(": cannot")[0] for r in caplog.records] == [
+        "corrupt: mini/runs/dstl_food101/l2-alpha=0.001-beta=0.001/seed=0/metrics.jsonl"
+    ]
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -179,12 +199,13 @@ def test_command_line(tree: Path, tmp_path: Path) -> None:
     assert "Traceback" not in none.stderr
 
 
-def test_neither_torch_nor_matplotlib_is_imported_for_tables(tree: Path) -> None:
-    call = f"build_report(Path({str(tree)!r}), 'mini', Path({str(PAPER)!r})"
+def test_neither_torch_nor_tasks_are_imported_nor_matplotlib_for_tables(tree: Path) -> None:
+    call = f"build_report(Path({str(tree)!r}), 'mini', Path({str(PAPER)!r}), Arms(('l2', 'l2_sp'))"
     code = (
-        "import sys; from pathlib import Path; from l2sp_suite.report import build_report;"
-        f"{call}, figures=False); heavy = 'torch', 'matplotlib', 'scipy.stats';"
-        f"print([m for m in heavy if m in sys.modules]); {call}); print('torch' in sys.modules)"
+        "import sys; from pathlib import Path; from l2sp_suite.report import Arms, build_report;"
+        f"{call}, figures=False); heavy = 'torch', 'matplotlib', 'hydra';"
+        f"print([m for m in heavy if m in sys.modules]); {call}); suite = 'datasets', 'tasks', 'sweeps', 'training';"
+        "print([m for m in ('torch', *(f'l2sp_suite.{s}' for s in suite)) if m in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "[]\nFalse\n"
+    assert done.stdout == "[]\n[]\n"

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import io
 import itertools
+import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from PIL import Image
-from report_trees import PAPER, write_run
+from report_trees import ARMS, PAPER, edit, results_of, write_run
 
 from l2sp_suite.report import build_report
-from l2sp_suite.report.animation import animation
-from l2sp_suite.report.collect import read_runs
-from l2sp_suite.report.figures import predictions
-from l2sp_suite.report.paper import read_paper
-from l2sp_suite.report.samples import CLIP, SampleSheet, sample_sheets
+from l2sp_suite.report.samples import CLIP, STILLS, SampleSheet, animation, predictions, sample_sheets
 
 FLOW, MASKS = "segflow_monkaa_final", "segflow_davis"
 KINDS = ("image", "truth", "prediction")
@@ -30,18 +28,20 @@ def picture(seed: int, moved: int, size: tuple[int, int] = (160, 96)) -> Image.I
     return Image.fromarray(np.roll(np.asarray(whole), 9 * moved, axis=1))
 
 
-def write_samples(results: Path, experiment: str, frames: int = 8, size: tuple[int, int] = (160, 96)) -> None:
+def write_samples(
+    results: Path, experiment: str, frames: int = 8, size: tuple[int, int] = (160, 96), arms: Sequence[str] = ARMS.names
+) -> None:
     """One seed of both arms with two single samples and a clip, whose numbers do not sort as texts do."""
-    for arm, reg in enumerate(("l2", "l2_sp")):
-        folder = write_run(results, experiment, reg, 0, 0.5) / "samples"
+    for place, arm in enumerate(arms):
+        folder = write_run(results, experiment, arm, 0, 0.5) / "samples"
         folder.mkdir()
         for k, name in enumerate(["3", "11", *(f"clip{k:02d}" for k in range(frames)), "notes"]):
             for j, kind in enumerate(KINDS):
-                picture(10 * arm * (j == 2) + j, k, size).save(folder / f"{name}-{kind}.png")
+                picture(10 * place * (j == 2) + j, k, size).save(folder / f"{name}-{kind}.png")
 
 
-def sheets(results: Path, **asked: object) -> list[SampleSheet]:
-    return sample_sheets(results, read_runs(results, "mini")[0], read_paper(PAPER), **asked)  # type: ignore[arg-type]
+def sheets(results: Path, names: re.Pattern[str] = STILLS) -> list[SampleSheet]:
+    return sample_sheets(results_of(results), names)
 
 
 def written_in(sheet: SampleSheet, monkeypatch: pytest.MonkeyPatch) -> tuple[str, str, int]:
@@ -55,11 +55,11 @@ def written_in(sheet: SampleSheet, monkeypatch: pytest.MonkeyPatch) -> tuple[str
 
 def test_single_samples_and_a_clip_are_told_apart(tmp_path: Path) -> None:
     write_samples(tmp_path, FLOW)
-    (sheet,), (clip,) = sheets(tmp_path), sheets(tmp_path, names=CLIP)
+    (sheet,), (clip,) = sheets(tmp_path), sheets(tmp_path, CLIP)
     assert [line[0].name for line in sheet.lines] == ["3-image.png", "11-image.png"]
     assert [line[3].name for line in clip.lines] == [f"clip{k:02d}-prediction.png" for k in range(8)]
     assert {line[3].parent.parent.parent.name for line in clip.lines} == {"l2_sp-alpha=0.1-beta=0.1"}
-    assert (sheet.metric, sheet.title) == ("EPE", "SegFlow, Monkaa Final")
+    assert (sheet.title, sheet.heads) == ("SegFlow, Monkaa Final", ("image", "truth", "L2", "L2-SP"))
 
 
 def test_flow_has_a_note_and_neither_legend_nor_unlabelled_pixels(
@@ -72,23 +72,49 @@ def test_flow_has_a_note_and_neither_legend_nor_unlabelled_pixels(
 
 def test_masks_have_a_note_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_samples(tmp_path, MASKS)
-    (sheet,) = sheets(tmp_path)
-    title, note, legends = written_in(SampleSheet(MASKS, sheet.title, "IoU", sheet.lines, []), monkeypatch)
-    assert "orange" in note and legends == 0 and title.startswith("SegFlow, DAVIS, first seed\n")
+    for path in (tmp_path / "mini").rglob("done.json"):
+        edit(path, "metric", "IoU")
+        edit(path, "results.test.IoU", 0.5)
+    title, note, legends = written_in(sheets(tmp_path)[0], monkeypatch)
+    assert "orange" in note and legends == 0 and title.startswith("SegFlow, DAVIS, first seed; mini scale")
 
 
 def test_classes_keep_their_legend(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    entries = Image.new("P", (8, 6), 1)
-    entries.putpalette([0, 0, 0, 255, 0, 0])
-    entries.save(tmp_path / "a.png")
-    path = tmp_path / "a.png"
-    title, note, legends = written_in(SampleSheet("e", "E", "mIoU", [(path,) * 4], ["sky", "tree"]), monkeypatch)
-    assert (note, legends) == ("", 1) and "black: unlabelled" in title
+    write_samples(tmp_path, MASKS, 0)
+    for place, path in enumerate(sorted((tmp_path / "mini").rglob("3-*.png"))):
+        entries = Image.new("P", (8, 6), place % 2)
+        entries.putpalette([0, 0, 255, 255, 0, 0])
+        entries.save(path)
+    for path in (tmp_path / "mini").rglob("env.json"):
+        edit(path, "class_names", ["sky", "tree"])
+    (sheet,) = sheets(tmp_path)
+    title, note, legends = written_in(sheet, monkeypatch)
+    assert (note, legends, sheet.classes) == ("", 1, ["sky", "tree"]) and "black: unlabelled" in title
+
+
+def test_sheets_need_two_arms_a_common_seed_and_whole_lines(tmp_path: Path) -> None:
+    write_samples(tmp_path, FLOW, 0)
+    assert len(sheets(tmp_path)[0].lines) == 2
+    next((tmp_path / "mini").rglob("l2_sp-*/seed=0/samples/11-prediction.png")).unlink()
+    assert len(sheets(tmp_path)[0].lines) == 1
+    folder = next((tmp_path / "mini").rglob("l2_sp-*/seed=0"))
+    folder.rename(folder.with_name("seed=1"))
+    edit(folder.with_name("seed=1") / "config.yaml", "seed", 1)
+    assert sheets(tmp_path) == []
+
+
+def test_a_third_arm_is_a_further_panel(tmp_path: Path) -> None:
+    write_samples(tmp_path, FLOW, 2, arms=("l2", "l2_sp", "l1_sp"))
+    (sheet,) = sheets(tmp_path)
+    assert sheet.heads == ("image", "truth", "L2", "L2-SP", "L1-SP") and len(sheet.lines[0]) == 5
+    assert "truth, L2, L2-SP, L1-SP: colour" in sheet.note and predictions(sheet, "mini").startswith(b"\x89PNG")
+    with Image.open(io.BytesIO(animation(sheets(tmp_path, CLIP)[0]))) as gif:
+        assert gif.width == 5 * 160 + 4 * 4
 
 
 def test_a_clip_becomes_an_endless_animation(tmp_path: Path) -> None:
     write_samples(tmp_path, FLOW)
-    (clip,) = sheets(tmp_path, names=CLIP)
+    (clip,) = sheets(tmp_path, CLIP)
     content = animation(clip)
     assert content == animation(clip) and len(content) < 600_000
     with Image.open(io.BytesIO(content)) as gif:
@@ -114,28 +140,28 @@ def test_panels_are_enlarged_or_reduced_by_whole_factors(
     tmp_path: Path, size: tuple[int, int], panel: tuple[int, int]
 ) -> None:
     write_samples(tmp_path, MASKS, 1, size)
-    with Image.open(io.BytesIO(animation(sheets(tmp_path, names=CLIP)[0]))) as gif:
+    with Image.open(io.BytesIO(animation(sheets(tmp_path, CLIP)[0]))) as gif:
         assert (gif.width + 4) / 4 - 4 == panel[0] and 8 < gif.height - panel[1] < 24
 
 
 def test_a_report_draws_both_and_keeps_them_in_a_clone(tmp_path: Path) -> None:
     write_samples(tmp_path, MASKS, 2)
-    written = {path.name for path in build_report(tmp_path, "mini", PAPER)}
+    written = {path.name for path in build_report(tmp_path, "mini", PAPER, ARMS).written}
     assert {f"predictions_{MASKS}.png", f"animation_{MASKS}.gif"} <= written
     figures = tmp_path / "mini" / "figures"
     before = {path.name: path.read_bytes() for path in figures.iterdir()}
-    build_report(tmp_path, "mini", PAPER)
+    build_report(tmp_path, "mini", PAPER, ARMS)
     assert {path.name: path.read_bytes() for path in figures.iterdir()} == before
     clone = tmp_path / "clone" / "mini"
     (clone / "figures").mkdir(parents=True)
     (clone / "rows.csv").write_bytes((tmp_path / "mini" / "rows.csv").read_bytes())
     (clone / "figures" / f"animation_{MASKS}.gif").write_bytes(b"kept")
-    build_report(clone.parent, "mini", PAPER)
+    build_report(clone.parent, "mini", PAPER, ARMS)
     assert (clone / "figures" / f"animation_{MASKS}.gif").read_bytes() == b"kept"
 
 
 def test_there_is_no_animation_without_a_clip(tmp_path: Path) -> None:
     write_samples(tmp_path, FLOW, 0)
-    assert sheets(tmp_path, names=CLIP) == []
-    build_report(tmp_path, "mini", PAPER)
+    assert sheets(tmp_path, CLIP) == []
+    build_report(tmp_path, "mini", PAPER, ARMS)
     assert not list((tmp_path / "mini" / "figures").glob("*.gif"))

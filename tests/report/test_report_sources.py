@@ -10,16 +10,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
-from report_trees import PAPER, write_run
+from report_trees import ARMS, PAPER, results_of, write_run
 
-from l2sp_suite.config import ROOT
-from l2sp_suite.report import build_report
-from l2sp_suite.report.build import scales_with_results
-from l2sp_suite.report.paper import read_paper
-from l2sp_suite.report.records import format_records
-from l2sp_suite.report.sources import MEASURES, Nearest, Similarity, correlation, points, read_sources, sources_table
+from l2sp_suite.report import build_report, scales_with_results
+from l2sp_suite.report.sources import Study, correlation, read_sources, read_study, sources_table
 from l2sp_suite.report.statistics import Comparison
-from l2sp_suite.report.store import gather
 from l2sp_suite.utils.errors import UserError
 
 SOURCES = {"least": 0.7, "random": 0.75, "whole": 0.8, "selected": 0.9}
@@ -32,25 +27,25 @@ def digest(source: str) -> str:
 
 def start_of(source: str) -> dict[str, object]:
     """What env.json says of a start that was pre-trained on a list, or on all classes."""
-    told = {"experiment": f"source/{source}"} | ({} if source == "whole" else {"list": digest(source)})
-    return {"sources": {"weights": told}}
+    run = {"experiment": f"source/{source}"} | ({} if source == "whole" else {"list": digest(source)})
+    return {"pretrained_runs": {"weights": run}}
 
 
 def write_choice(results: Path) -> Path:
     folder = results / "mini" / "source"
     folder.mkdir(parents=True)
     near = [
-        Similarity(kind, name, target, 20, 1200, 10.0, value)
+        f"{kind},{name},{target},20,1200,10,{value}"
         for kind, named in (("list", SOURCES), ("family", {"bird": 0.95, "car": 0.6}))
         for name, value in named.items()
         for target in TARGETS
     ]
     chosen = [
-        Nearest(target, rank, f"00{rank}.bird", f"bird {rank}", "bird", 1 - rank / 10, 60)
-        for target in TARGETS
-        for rank in (1, 2)
+        f"{target},{rank},00{rank}.bird,bird {rank},bird,{1 - rank / 10},60" for target in TARGETS for rank in (1, 2)
     ]
-    records = {"similarity.csv": format_records(Similarity, near), "selected.csv": format_records(Nearest, chosen)}
+    heads = ("kind,source,target,classes,images,emd,similarity", "target,rank,source,label,family,similarity,images")
+    texts = ("\n".join([head, *lines, ""]) for head, lines in zip(heads, (near, chosen), strict=True))
+    records = dict(zip(("similarity.csv", "selected.csv"), texts, strict=True))
     for name, text in records.items():
         (folder / name).write_text(text)
     origin = {
@@ -77,33 +72,36 @@ def write_study(
                 write_run(results, f"dstl_{target}", "l2_sp", seed, value + gains[source], **given)
 
 
+def study_of(results: Path) -> Study:
+    return read_study(results_of(results))
+
+
+GAIN = "what L2-SP gains over L2"
+
+
 def test_rank_correlations_are_those_of_the_ranks(tmp_path: Path) -> None:
     write_choice(tmp_path)
     write_study(tmp_path, {"least": 0.03, "random": 0.02, "whole": 0.01, "selected": 0.0})
-    evidence = gather(tmp_path, "mini")
-    found = points(evidence.rows, evidence.logs.provenance, evidence.sources, read_paper(PAPER))
-    assert [(p.experiment, p.source) for p in found[:4]] == [("dstl_cub200", source) for source in SOURCES]
-    told = {name: correlation(found, get) for name, get in MEASURES.items()}
-    assert [round(c.mean, 9) for c in told.values()] == [1, 1, -1]
-    assert all(c.n == 3 and c.low == c.high for c in told.values())
+    study = study_of(tmp_path)
+    assert [(p.experiment, p.near.source) for p in study.points[:4]] == [("dstl_cub200", source) for source in SOURCES]
+    rho = [correlation(study.points, get) for get in study.measures.values()]
+    assert [round(c.mean, 9) for c in rho] == [1, 1, -1] and all(c.n == 3 and c.low == c.high for c in rho)
 
 
 def test_a_partial_order_has_its_spearman_coefficient(tmp_path: Path) -> None:
     write_choice(tmp_path)
     write_study(tmp_path, {"least": 0.01, "random": 0.0, "whole": 0.02, "selected": 0.03}, seeds=[0])
-    evidence = gather(tmp_path, "mini")
-    found = points(evidence.rows, evidence.logs.provenance, evidence.sources, read_paper(PAPER))
-    c = correlation(found, MEASURES["what L2-SP gains over L2"])
+    study = study_of(tmp_path)
+    c = correlation(study.points, study.measures[GAIN])
     assert c.mean == pytest.approx(1 - 6 * 2 / (4 * 15)) and c.n == 1 and c.low != c.low
 
 
 def test_equal_gains_and_too_few_sources_have_no_correlation(tmp_path: Path) -> None:
     write_choice(tmp_path)
     write_study(tmp_path, dict.fromkeys(SOURCES, 0.0))
-    evidence = gather(tmp_path, "mini")
-    found = points(evidence.rows, evidence.logs.provenance, evidence.sources, read_paper(PAPER))
-    assert correlation(found, MEASURES["what L2-SP gains over L2"]).n == 0
-    assert correlation([p for p in found if p.source in ("least", "whole")], MEASURES["the accuracy of L2"]).n == 0
+    study = study_of(tmp_path)
+    assert correlation(study.points, study.measures[GAIN]).n == 0
+    assert correlation(study.points[:2], study.measures["the accuracy of L2"]).n == 0
 
 
 def test_runs_of_two_settings_are_not_pooled(tmp_path: Path) -> None:
@@ -113,9 +111,8 @@ def test_runs_of_two_settings_are_not_pooled(tmp_path: Path) -> None:
     write_run(
         tmp_path, "dstl_cub200", "l2_sp", 0, 0.9, study=study, alpha=0.1, start="whole" * 8, env=start_of("whole")
     )
-    evidence = gather(tmp_path, "mini")
     with pytest.raises(UserError, match="L2-SP has several settings"):
-        points(evidence.rows, evidence.logs.provenance, evidence.sources, read_paper(PAPER))
+        study_of(tmp_path)
 
 
 def test_tables_figures_and_page_tell_the_study(tmp_path: Path) -> None:
@@ -124,7 +121,7 @@ def test_tables_figures_and_page_tell_the_study(tmp_path: Path) -> None:
     root = tmp_path / "mini"
     (root / "figures").mkdir()
     (root / "figures/classes.png").write_bytes(b"\x89PNG, by scripts/select_source.py")
-    build_report(tmp_path, "mini", PAPER)
+    build_report(tmp_path, "mini", PAPER, ARMS)
     text = (root / "tables/sources.md").read_text()
     assert "| cub200   | selected | 20        | 0.9000       | 60.10 ± 0.10 (3) | 63.10 ± 0.10 (3) | +3.00" in text
     assert "L2: α=0.001, β=0.001; L2-SP: α=0.01, β=0.001." in text
@@ -145,31 +142,30 @@ def test_runs_of_another_list_are_said_and_not_shown(tmp_path: Path) -> None:
     origin = json.loads((folder / "origin.json").read_text())
     origin["lists"]["random"]["sha256"] = digest("drawn anew")
     (folder / "origin.json").write_text(json.dumps(origin))
-    evidence = gather(tmp_path, "mini")
-    found = points(evidence.rows, evidence.logs.provenance, evidence.sources, read_paper(PAPER))
-    assert {point.source for point in found} == SOURCES.keys() - {"random"}
-    stale = [problem for problem in evidence.problems if problem.kind == "stale"]
-    assert [problem.path.endswith("source=random") for problem in stale] == [True]
-    assert stale[0].reason.startswith(f"{2 * 2 * 3} runs pre-trained on another list of classes")
-    table = sources_table(evidence.rows, evidence.logs.provenance, evidence.sources, read_paper(PAPER), "mini")
+    study = study_of(tmp_path)
+    assert {point.near.source for point in study.points} == SOURCES.keys() - {"random"}
+    assert [problem.path.endswith("source=random") for problem in study.problems] == [True]
+    assert study.problems[0].kind == "stale"
+    assert study.problems[0].reason.startswith(f"{2 * 2 * 3} runs pre-trained on another list of classes")
+    table = sources_table(results_of(tmp_path), study)
     assert table is not None and table.summary[0].startswith("12 runs of the study are not shown")
     shutil.rmtree(tmp_path / "mini/studies")  # a clone knows it by provenance.csv
-    clone = gather(tmp_path, "mini")
-    assert points(clone.rows, clone.logs.provenance, clone.sources, read_paper(PAPER)) == found
+    clone = study_of(tmp_path)
+    assert [(p.experiment, p.near) for p in clone.points] == [(p.experiment, p.near) for p in study.points]
+    assert clone.withheld == study.withheld == 12
 
 
 def test_the_least_similar_source_may_carry_a_correlation_alone(tmp_path: Path) -> None:
     write_choice(tmp_path)
     write_study(tmp_path, {"least": -0.02, "random": 0.02, "whole": 0.01, "selected": 0.0})
-    build_report(tmp_path, "mini", PAPER, figures=False)
+    build_report(tmp_path, "mini", PAPER, ARMS, figures=False)
     text = (tmp_path / "mini/tables/sources.md").read_text()
     assert "+0.20 [+0.20, +0.20] (3); without the least similar source −1.00 [−1.00, −1.00] (3)." in text
 
 
 def gain_of(results: Path) -> Comparison:
-    evidence = gather(results, "mini")
-    found = points(evidence.rows, evidence.logs.provenance, evidence.sources, read_paper(PAPER))
-    return correlation(found, MEASURES["what L2-SP gains over L2"])
+    study = study_of(results)
+    return correlation(study.points, study.measures[GAIN])
 
 
 def test_the_correlation_is_the_mean_of_those_of_the_targets(tmp_path: Path) -> None:
@@ -193,7 +189,7 @@ def test_a_diverged_run_leaves_no_correlation_of_the_survivors(tmp_path: Path) -
     write_study(tmp_path, {"least": 0.0, "random": 0.01, "whole": 0.02, "selected": 0.03}, targets=("food101",))
     c = gain_of(tmp_path)
     assert (c.verdict, c.n) == ("diverged", 3) and math.isnan(c.mean)
-    build_report(tmp_path, "mini", PAPER, figures=False)
+    build_report(tmp_path, "mini", PAPER, ARMS, figures=False)
     assert "gains over L2, within targets: —, a run diverged" in (tmp_path / "mini/tables/sources.md").read_text()
 
 
@@ -208,18 +204,16 @@ def test_arms_that_began_elsewhere_gain_nothing_from_each_other(tmp_path: Path) 
 
 def test_runs_whose_similarity_is_not_known_are_said(tmp_path: Path) -> None:
     write_study(tmp_path, dict.fromkeys(SOURCES, 0.01))
-    evidence = gather(tmp_path, "mini")
-    stale = [problem for problem in evidence.problems if problem.kind == "stale"]
-    assert len(stale) == len(SOURCES) and len(evidence.rows) == 4 * 2 * 2 * 3
-    assert all(
-        problem.reason.startswith("12 runs of a target or a source that is not of the choice") for problem in stale
-    )
+    study = study_of(tmp_path)
+    assert not study.points and len(study.problems) == len(SOURCES) and study.withheld == 4 * 2 * 2 * 3
+    text = "12 runs of a target or a source that is not of the choice"
+    assert all(problem.reason.startswith(text) for problem in study.problems)
 
 
 def test_a_choice_alone_has_a_report(tmp_path: Path) -> None:
     write_choice(tmp_path)
     assert scales_with_results(tmp_path) == ["mini"]
-    build_report(tmp_path, "mini", PAPER)
+    build_report(tmp_path, "mini", PAPER, ARMS)
     assert "Nearest source classes" in (tmp_path / "mini/report.html").read_text()
 
 
@@ -232,17 +226,17 @@ def test_files_of_two_choices_are_not_read_as_one(tmp_path: Path) -> None:
 
 
 def test_birds_are_nearest_to_birds_in_the_committed_choice_on_real_images() -> None:
-    sources = read_sources(ROOT / "results/pocket")
-    first = {one.target: one for one in reversed(sources.nearest)}
-    assert first["cub200"].family == "birds" and first["food101"].family == "food"
-    families = [one for one in sources.similarities if (one.kind, one.target) == ("family", "cub200")]
-    assert max(families, key=lambda one: one.similarity).source == "birds"
+    sources = read_sources(PAPER.parent / "small")
+    first = sources.nearest.sort_values("rank").groupby("target").family.first()
+    assert first["cub200"] == "birds" and first["food101"] == "food"
+    near = sources.similarity[(sources.similarity.kind == "family") & (sources.similarity.target == "cub200")]
+    assert near.sort_values("similarity").source.iloc[-1] == "birds"
 
 
 def test_a_choice_without_runs_gives_its_own_tables_alone(tmp_path: Path) -> None:
     write_choice(tmp_path)
     write_run(tmp_path, "dstl_cub200", "l2", 0, 0.5)
-    build_report(tmp_path, "mini", PAPER, figures=False)
+    build_report(tmp_path, "mini", PAPER, ARMS, figures=False)
     tables = {path.stem for path in (tmp_path / "mini/tables").glob("*.md")}
     assert {"nearest", "similarity"} <= tables and "sources" not in tables
 
@@ -263,4 +257,4 @@ def test_a_damaged_choice_is_said(tmp_path: Path, damage: str) -> None:
 
 
 def test_without_a_choice_there_is_nothing(tmp_path: Path) -> None:
-    assert read_sources(tmp_path).similarities == ()
+    assert read_sources(tmp_path).similarity.empty and study_of(tmp_path).points == []

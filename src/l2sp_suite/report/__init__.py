@@ -1,9 +1,17 @@
-"""From run directories to `rows.csv`, tables and figures: files to files, without torch."""
+"""From run directories to `rows.csv`, tables, figures and pages: files to files, without torch."""
 
-from __future__ import annotations
+from l2sp_suite.report.arms import Arms, read_arms
+from l2sp_suite.report.build import build_report, draw_similarity, print_tables, scales_with_results
+from l2sp_suite.report.deviations import write_deviations
+from l2sp_suite.report.pages import update_readme
 
-from l2sp_suite.report.build import build_report, print_tables, scales_with_results
-from l2sp_suite.report.collect import Problem, collect
-from l2sp_suite.report.embed import embed_tables
-
-__all__ = ["Problem", "build_report", "collect", "embed_tables", "print_tables", "scales_with_results"]
+__all__ = [
+    "Arms",
+    "build_report",
+    "draw_similarity",
+    "print_tables",
+    "read_arms",
+    "scales_with_results",
+    "update_readme",
+    "write_deviations",
+]

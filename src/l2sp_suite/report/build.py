@@ -1,123 +1,117 @@
-"""The report of one scale: from run directories (or the committed files) to tables, figures and a page."""
+"""The report of one scale: from run directories (or the committed files) to tables, figures and pages."""
 
 from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TextIO
 
 from l2sp_suite.report import studies
-from l2sp_suite.report.collect import Problem
-from l2sp_suite.report.data_sets import table1, table2
-from l2sp_suite.report.page import page
-from l2sp_suite.report.paper import Paper, read_paper
-from l2sp_suite.report.pictures import STUDY_FIGURES, Picture, pictures
-from l2sp_suite.report.provenance import provenance
-from l2sp_suite.report.settings import SETTINGS_TABLES, settings_table
-from l2sp_suite.report.sources import nearest_table, similarity_table, sources_table
-from l2sp_suite.report.store import Evidence, gather
-from l2sp_suite.report.sweeps import sweeps_table
+from l2sp_suite.report.arms import Arms
+from l2sp_suite.report.load import Results, load_results
+from l2sp_suite.report.pages import content_of, page
+from l2sp_suite.report.paper import read_paper
+from l2sp_suite.report.sources import Study, nearest_table, read_sources, read_study, similarity_table, sources_table
 from l2sp_suite.report.table import FORMATS, Table
-from l2sp_suite.report.tables import table3
+from l2sp_suite.report.tables import SETTINGS_TABLES, settings_table, table1, table2, table3
 from l2sp_suite.report.theory import table7
 from l2sp_suite.utils.files import write_atomically
-
-__all__ = ["build_report", "print_tables", "scales_with_results"]
 
 _log = logging.getLogger(__name__)
 
 PRINTED = ("table3", *SETTINGS_TABLES)
 """The paper's tables of results."""
+STUDIES = {
+    "alpha": studies.alpha,
+    "flow": studies.flow,
+    "learning_rate": studies.learning_rate,
+    "provenance": studies.provenance,
+    "regime": studies.regime,
+    "selection": studies.selection,
+    "sweeps": studies.sweeps_table,
+}
+SOURCES = {"nearest": nearest_table, "similarity": similarity_table, "sources": sources_table}
 
 
 def build_report(
     results: Path,
     scale: str,
     paper: Path,
+    arms: Arms,
     figures: bool = True,
     quiet: bool = False,
     all_pictures: bool = False,
-) -> list[Path]:
-    """Writes the files of `results/<scale>/` that are made from runs and returns those written.
+    docs: Path | None = None,
+) -> Results:
+    """Writes the files of `results/<scale>/` that are made from runs; those written are in the answer's `written`.
 
-    A pure function of the run directories, the earlier files, the folder `paper` and, for the page, of
-    docs/deviations.md: the same runs give the same bytes.
-    `rows.csv` and the other records, see `store`; `tables/`: Tables 1 to 7, with dashes for what is missing, and those
+    A pure function of the run directories, the earlier files, the folder `paper` and, for the pages, of
+    docs/deviations.yaml: the same runs give the same bytes.
+    `rows.csv` and the other records, see `load`; `tables/`: Tables 1 to 7, with dashes for what is missing, and those
     of studies only where there are runs, an older file of theirs being removed; `figures/`; and `report.html`.
-    Everything that gave no row is logged. `quiet`, while runs still go on: nothing is logged and nothing removed.
-    `figures=False` leaves figures and page alone. `all_pictures`: the page shows samples of data sets that are not ours
-    to give, too.
+    Everything that gave no row is logged.
 
-    Raises `UserError` for bad paper tables, a damaged file of records, or several settings claimed as chosen.
+    Args:
+        results: the folder of results.
+        scale: which scale's.
+        paper: the folder of the paper's tables.
+        arms: the baseline, and the arms that are compared with it; others that have runs are added.
+        figures: False leaves figures and pages alone.
+        quiet: while runs still go on: nothing is logged and nothing removed.
+        all_pictures: report.html shows samples of data sets that are not ours to give, too.
+        docs: the folder in which `<scale>.md` is written, the same page for the repository.
+
+    Raises:
+        UserError: bad paper tables, a damaged file of records, or several settings claimed as selected.
     """
-    root = results / scale
-    printed = read_paper(paper)
-    evidence = gather(results, scale)
+    loaded = load_results(results, scale, read_paper(paper), arms)
+    study = read_study(loaded)
     if not quiet:
-        _log_problems(evidence.problems)
-    made = _tables(evidence, printed, paper, scale)
-    written = list(evidence.written)
-    for table in made:
-        written += _write_table(root / "tables", table)
+        for problem in [*loaded.problems, *study.problems]:
+            _log.warning("%s", problem)
+    tables = _tables(loaded, study)
+    for table in tables:
+        for file_format in FORMATS:
+            _write(loaded, loaded.root / "tables" / f"{table.name}.{file_format}", table.render(file_format))
     if not quiet:  # while runs go on, a study may only not have begun
-        _remove_stale(root / "tables", _STUDIES.keys() - {table.name for table in made}, FORMATS)
+        _remove_stale(loaded.root / "tables", {*STUDIES, *SOURCES} - {table.name for table in tables}, FORMATS)
     if figures:
-        drawn = pictures(results, scale, evidence, printed)
-        written += _write_figures(root / "figures", drawn)
-        write_atomically(root / "report.html", page(root, scale, evidence, printed, made, drawn, all_pictures))
-        written.append(root / "report.html")
-    return written
+        _figures_and_pages(loaded, study, tables, all_pictures, docs)
+    return loaded
 
 
-_STUDIES: dict[str, Callable[[Evidence, Paper, str], Table | None]] = {
-    "alpha": lambda evidence, paper, scale: studies.alpha(evidence.rows, paper, scale),
-    "flow": lambda evidence, paper, scale: studies.flow(evidence.rows, paper, scale),
-    "learning_rate": lambda evidence, paper, scale: studies.learning_rate(evidence.rows, paper, scale),
-    "provenance": lambda evidence, paper, scale: provenance(evidence.logs.provenance, paper, scale),
-    "regime": lambda evidence, paper, scale: studies.regime(evidence.rows, paper, scale),
-    "selection": lambda evidence, paper, scale: studies.selection(evidence.rows, paper, scale),
-    "nearest": lambda evidence, paper, scale: nearest_table(evidence.sources, scale),
-    "similarity": lambda evidence, paper, scale: similarity_table(evidence.sources, scale),
-    "sources": lambda evidence, paper, scale: sources_table(
-        evidence.rows, evidence.logs.provenance, evidence.sources, paper, scale
-    ),
-    "sweeps": lambda evidence, paper, scale: sweeps_table(evidence.rows, paper, scale),
-}
+def _tables(results: Results, study: Study) -> list[Table]:
+    always = [table1(results), table2(results), table3(results)]
+    always += [*(settings_table(name, results) for name in SETTINGS_TABLES), table7(results)]
+    some = [*(make(results) for make in STUDIES.values()), *(make(results, study) for make in SOURCES.values())]
+    return [*always, *filter(None, some)]
 
 
-def _tables(evidence: Evidence, printed: Paper, folder: Path, scale: str) -> list[Table]:
-    rows, sizes = evidence.rows, evidence.logs.data
-    always = [
-        table1(sizes, folder, scale),
-        table2(sizes, rows, printed, folder, scale),
-        table3(rows, printed, scale),
-        *(settings_table(name, rows, printed, scale) for name in SETTINGS_TABLES),
-        table7(scale),
-    ]
-    return [*always, *filter(None, (make(evidence, printed, scale) for make in _STUDIES.values()))]
+def _figures_and_pages(
+    results: Results, study: Study, tables: list[Table], all_pictures: bool, docs: Path | None
+) -> None:
+    from l2sp_suite.report.pictures import STUDY_FIGURES, pictures  # with matplotlib
 
-
-def _log_problems(problems: Iterable[Problem]) -> None:
-    for problem in problems:
-        _log.warning("%s", problem)
-
-
-def _write_table(folder: Path, table: Table) -> list[Path]:
-    paths = [folder / f"{table.name}.{file_format}" for file_format in FORMATS]
-    for path, file_format in zip(paths, FORMATS, strict=True):
-        write_atomically(path, table.render(file_format))
-    return paths
-
-
-def _write_figures(folder: Path, found: Iterable[Picture]) -> list[Path]:
-    drawn = {picture.name: picture.draw for picture in found if picture.draw}
-    for name, draw in drawn.items():
-        write_atomically(folder / name, draw())
+    shown = pictures(results, study)
+    for picture in shown:
+        if picture.draw:
+            _write(results, results.root / "figures" / picture.name, picture.draw())
     # Pictures of predictions stay where the run directories with their samples are gone, as rows do.
-    _remove_stale(folder, set(STUDY_FIGURES) - {Path(name).stem for name in drawn}, ("png",))
-    return [folder / name for name in drawn]
+    drawn = {Path(picture.name).stem for picture in shown if picture.draw}
+    _remove_stale(results.root / "figures", set(STUDY_FIGURES) - drawn, ("png",))
+    content = content_of(results, tables, shown, all_pictures)
+    _write(results, results.root / "report.html", page(content, "results.html.j2"))
+    if docs:
+        _write(results, docs / f"{results.scale}.md", page(content, "results.md.j2"))
+
+
+def _write(results: Results, path: Path, content: str | bytes) -> None:
+    data = content if isinstance(content, bytes) else content.encode()
+    if not path.is_file() or path.read_bytes() != data:  # a clone's are most often the same
+        write_atomically(path, data)
+    results.written.append(path)
 
 
 def _remove_stale(folder: Path, names: Iterable[str], suffixes: Iterable[str]) -> None:
@@ -127,16 +121,18 @@ def _remove_stale(folder: Path, names: Iterable[str], suffixes: Iterable[str]) -
             path.unlink(missing_ok=True)  # two runners may tidy up at once
 
 
+def draw_similarity(root: Path) -> bytes:
+    """The figure of the similarities that source selection left below a scale's folder of results."""
+    from l2sp_suite.report.figures.sources import similarity
+
+    return similarity(read_sources(root).similarity, root.name)
+
+
 def scales_with_results(results: Path) -> list[str]:
-    """Names of the scale folders of `results` that hold a `rows.csv`, a finished run or a choice of classes, sorted."""
+    """Names of the scale folders of `results` that hold rows, a finished run or a choice of classes, sorted."""
     folders = sorted(folder for folder in results.iterdir() if folder.is_dir()) if results.is_dir() else []
-    made = ("rows.csv", "source/origin.json")
-    return [folder.name for folder in folders if any((folder / name).is_file() for name in made) or _any_run(folder)]
-
-
-def _any_run(folder: Path) -> bool:
-    patterns = ("runs/*/*/*/done.json", "studies/*/*/runs/*/*/*/done.json")
-    return any(next(folder.glob(pattern), None) for pattern in patterns)
+    made = ("rows.csv", "runs.zip", "source/origin.json", "runs/*/*/*/done.json", "studies/*/*/runs/*/*/*/done.json")
+    return [folder.name for folder in folders if any(next(folder.glob(name), None) for name in made)]
 
 
 def print_tables(results: Path, scale: str, names: Iterable[str], stream: TextIO | None = None) -> None:

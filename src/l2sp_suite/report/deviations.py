@@ -1,57 +1,55 @@
-"""docs/deviations.md for the report: what differs from the paper, by scale and approach."""
+"""What differs from the paper, from `docs/deviations.yaml`: beside the rows that it concerns, and as a document."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
+from typing import Any
 
-__all__ = ["Deviation", "Deviations", "read_deviations"]
+import yaml
 
-_HEADING = re.compile(r"#+ (?P<title>.+)")
-_MARK = re.compile(r"<!-- for: (?P<scale>\S+) (?P<approach>\S+) -->")
-_CELLS = re.compile(r"(?<!\\)\|")
+from l2sp_suite.report.texts import LOADER, ROOT, words
+from l2sp_suite.utils.files import write_atomically
 
-
-@dataclass(frozen=True)
-class Deviation:
-    """One line of the document, in its Markdown: what differs or is open, our choice and its reason, the key."""
-
-    what: str
-    choice: str
-    key: str
+FILE = ROOT / "docs" / "deviations.yaml"
+_KINDS = ("tasks", "studies", "presets")
 
 
-@dataclass
-class Deviations:
-    """A section: it concerns one approach at one scale."""
-
-    title: str
-    scale: str
-    approach: str
-    entries: list[Deviation] = field(default_factory=list)
+@cache
+def read_deviations(path: Path) -> tuple[Mapping[str, Any], ...]:
+    """The entries of the file, see its head; none where there is no such file, as beside an installed package."""
+    return tuple(yaml.load(path.read_text(encoding="utf-8"), Loader=LOADER)) if path.is_file() else ()
 
 
-def read_deviations(path: Path) -> list[Deviations]:
-    """The sections that a comment `<!-- for: SCALE APPROACH -->` assigns; none where there is no such file."""
-    if not path.is_file():
-        return []  # an installed package has no docs beside it
-    found: list[Deviations] = []
-    title, open_section = "", False
-    for line in path.read_text(encoding="utf-8").splitlines():
-        if heading := _HEADING.fullmatch(line):
-            title, open_section = heading["title"], False
-        elif mark := _MARK.fullmatch(line.strip()):
-            found.append(Deviations(title, mark["scale"], mark["approach"]))
-            open_section = True
-        elif open_section and line.startswith("|"):
-            found[-1].entries += _entry([cell.strip() for cell in _CELLS.split(line)[1:-1]])
-    return found
+def deviations_of(task: str, scale: str) -> list[dict[str, str]]:
+    """What concerns a task at a scale, as `text_of`; that of paper scale where the scale has nothing of its own."""
+    mine = [entry for entry in read_deviations(FILE) if task in entry.get("tasks", ())]
+    own = any(scale in entry["scales"] and len(entry["tasks"]) == 1 for entry in mine)
+    return [text_of(entry) for entry in mine if (scale if own else "paper") in entry["scales"]]
 
 
-def _entry(cells: Sequence[str]) -> list[Deviation]:
-    """Of one line of a table; none for its head. Tables have three columns, or a number before them."""
-    if len(cells) < 3 or cells[-1] == "key" or set(cells[-3]) <= set(":-"):
-        return []
-    return [Deviation(*(cell.replace("\\|", "|") for cell in cells[-3:]))]
+def text_of(entry: Mapping[str, Any]) -> dict[str, str]:
+    """An entry for people: `what` differs or is open, our `choice` and its reason, and the `key` that changes it."""
+    some = f" (only {', '.join(entry['experiments'])})" if "experiments" in entry else ""
+    choice = " ".join(str(entry[name]) for name in ("choice", "reason") if name in entry)
+    keys = ", ".join(f"`{key}`" for key in entry.get("keys", ())) or f"({entry.get('where', '')})"
+    points = ", ".join(map(str, entry.get("points", ()))) or "-"
+    return {"points": points, "what": f"{entry['text']}{some}", "choice": choice, "key": keys}
+
+
+def write_deviations(source: Path, page: Path) -> None:
+    """Writes the document that is made of `source`: a table for each group of scales and tasks, studies or presets."""
+    groups: dict[str, list[dict[str, str]]] = {}
+    for entry in read_deviations(source):
+        kind = next(kind for kind in _KINDS if kind in entry)
+        names = words("notes")["deviations"]
+        of = " and ".join(names.get(name, name) for name in entry[kind]) if len(entry[kind]) < 3 else "Every task"
+        at = f"{' and '.join(entry['scales'])} scale" if len(entry["scales"]) < 3 else "every scale"
+        groups.setdefault(f"{of} at {at}", []).append(text_of(entry))
+    parts = [words("notes")["phrases"]["deviations"].strip()]
+    for title, entries in groups.items():
+        cells = [[entry[name].replace("|", "\\|") for name in ("points", "what", "choice", "key")] for entry in entries]
+        table = ["| point | what is open or differs | our choice, and why | key |", "|---|---|---|---|"]
+        parts += [f"## {title}", "\n".join([*table, *(f"| {' | '.join(line)} |" for line in cells)])]
+    write_atomically(page, "\n\n".join(parts) + "\n")

@@ -2,147 +2,109 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
+from typing import Any
 
-from l2sp_suite.report import captions, studies, tables
-from l2sp_suite.report.animation import animation
-from l2sp_suite.report.logs import Layer, Point
-from l2sp_suite.report.paper import Paper
-from l2sp_suite.report.rows import Row
-from l2sp_suite.report.samples import CLIP, STILLS, sample_sheets
-from l2sp_suite.report.select import ARMS, experiments_of, group, main_rows, title_of
-from l2sp_suite.report.sources import MEASURES, SHOWN, correlation, correlation_text, points
-from l2sp_suite.report.store import Evidence
-from l2sp_suite.report.sweeps import sweeps
+from l2sp_suite.report.load import Results
+from l2sp_suite.report.samples import CLIP, STILLS, animation, note_of_samples, predictions, sample_sheets
+from l2sp_suite.report.sources import NEAREST, Study, correlation, correlation_text
+from l2sp_suite.report.studies import ladder, sweeps
+from l2sp_suite.report.tables import pairs
 from l2sp_suite.report.text import difference
-
-__all__ = ["STUDY_FIGURES", "Picture", "pictures"]
+from l2sp_suite.report.texts import words
 
 STUDY_FIGURES = ("table3", "settings", "training", "layers", "learning_rate", "sources", "similarity")
-"""Names of figures that only rows and logs make: without these an older file is out of date."""
+"""Names of figures that only runs make: without these an older file is out of date."""
 
 
 @dataclass(frozen=True)
 class Picture:
     """A figure: the name of its file, its heading, what it shows for those who cannot see it, and its caption.
 
-    `draw` is None for one that an earlier report drew, whose samples are not here.
+    `draw` is None for one that is there already and whose samples are not. `sample`: it shows images of a data set.
     """
 
     name: str
-    heading: str
+    title: str
     alt: str
     caption: str
     draw: Callable[[], bytes] | None
+    sample: bool = False
 
 
-def pictures(results: Path, scale: str, evidence: Evidence, paper: Paper) -> list[Picture]:
-    """The figures that there is evidence for, in the order of the page, and earlier ones of predictions."""
-    found = [*_of_rows(evidence, paper, scale), *_of_sources(results, evidence, paper, scale)]
-    found += [*_of_logs(evidence, paper, scale), *_of_theory()]
-    return found + _of_samples(results, scale, evidence.rows, paper)
+def pictures(results: Results, study: Study) -> list[Picture]:
+    """The figures that there is evidence for, and earlier ones of samples. Imports matplotlib."""
+    from l2sp_suite.report.figures import comparisons, sources, theory, training
 
+    shown: list[Picture] = []
 
-def _of_rows(evidence: Evidence, paper: Paper, scale: str) -> list[Picture]:
-    from l2sp_suite.report import figures
+    def add(name: str, draw: Callable[..., bytes] | None, *data: Any, alt: str = "", sample: bool = False) -> None:
+        text = {part: results.say(value) for part, value in words("captions")["figures"][name].items()}
+        bound = partial(draw, *data) if draw else None
+        shown.append(Picture(f"{name}.png", text["title"], alt or text["alt"], text["caption"], bound, sample))
 
-    rows, found = evidence.rows, []
-    forest = [pair for pair in tables.pairs(rows, paper) if pair.comparison.mean == pair.comparison.mean]
-    if forest:
-        alt = "L2-SP minus L2: " + "; ".join(
-            f"{p.row.approach}, {p.row.target} {difference(p.comparison, p.row.unit)}, {p.comparison.verdict}"
+    label = results.arms.label
+    if forest := [p for p in pairs(results) if any(c.mean == c.mean for c in p.comparisons.values())]:
+        texts = [
+            f"{p.row.approach}, {p.row.target}: {label(arm)} {difference(c)}, {c.verdict}"
             for p in forest
+            for arm, c in p.comparisons.items()
+            if c.mean == c.mean
+        ]
+        add(
+            "table3",
+            comparisons.forest,
+            results,
+            forest,
+            alt=results.say("Minus {baseline}: ") + " " + "; ".join(texts),
         )
-        draw = partial(figures.forest, forest, scale)
-        found.append(Picture("table3.png", "L2-SP against L2", alt, captions.figure("table3"), draw))
-    if tried := sweeps(rows, paper):
-        titles = {sweep.experiment: title_of(sweep.experiment, rows, paper) for sweep in tried}
-        alt = "Settings at least as good as L2: " + "; ".join(
-            f"{titles[sweep.experiment]} {len(sweep.good())} of {len(sweep.tried)}" for sweep in tried
-        )
-        draw = partial(figures.settings, tried, titles, paper, scale)
-        found.append(Picture("settings.png", "How strong may the pull be", alt, captions.figure("settings"), draw))
-    if rungs := studies.ladder(rows, paper):
-        names = ", ".join(dict.fromkeys(title_of(rung.experiment, rows, paper) for rung in rungs))
-        alt = f"Test metric and distance to w0 of both arms over the learning rate: {names}; numbers in the table"
-        draw = partial(figures.learning_rate, rungs, paper, scale)
-        found.append(Picture("learning_rate.png", "Learning rates", alt, captions.figure("learning_rate"), draw))
-    return found
+    if tried := sweeps(results):
+        texts = [f"{results.title(s.experiment)}: {label(s.arm)} {len(s.good())} of {len(s.tried)}" for s in tried]
+        alt = f"Settings at least as good as {label(results.arms.baseline)}: {'; '.join(texts)}"
+        add("settings", comparisons.settings, results, tried, alt=alt)
+    if rungs := ladder(results):
+        titles = ", ".join(dict.fromkeys(results.title(rung.experiment) for rung in rungs))
+        alt = f"Test metric and distance to w0 of all arms over the learning rate: {titles}; numbers in the table"
+        add("learning_rate", comparisons.learning_rate, results, rungs, alt=alt)
+    if study.points:
+        texts = [f"{name} {correlation_text(correlation(study.points, get))}" for name, get in study.measures.items()]
+        add("sources", sources.sources, results, study, alt=f"Rank correlation with similarity: {'; '.join(texts)}")
+    near = study.sources.similarity
+    if len(near):
+        best = near[near.kind == "family"].sort_values("similarity").groupby("target", sort=False).source.last()
+        alt = f"Nearest family: {'; '.join(f'{target} {name}' for target, name in best.items())}"
+        add("similarity", sources.similarity, near, results.scale, alt=alt)
+        if (results.root / "figures" / "classes.png").is_file():  # scripts/select_source.py has the images
+            ranked = study.sources.nearest.sort_values("rank").groupby("target", sort=False).label
+            alt = "; ".join(f"{target}: {', '.join(labels.head(NEAREST))}" for target, labels in ranked)
+            add("classes", None, alt=alt, sample=True)
+    for name, frame, draw in (
+        ("training", results.curves, training.training),
+        ("layers", results.layers, training.layers),
+    ):
+        several = [e for e in results.experiments(frame) if frame[frame.experiment == e].arm.nunique() > 1]
+        if several:
+            add(name, draw, results, several, alt=f"Panels: {', '.join(map(results.title, several))}")
+    add("figure1", theory.figure1)
+    add("theory", theory.theory)
+    return [*shown, *_of_samples(results)]
 
 
-def _of_sources(results: Path, evidence: Evidence, paper: Paper, scale: str) -> list[Picture]:
-    from l2sp_suite.report import figures
-
-    found = []
-    if study := points(evidence.rows, evidence.logs.provenance, evidence.sources, paper):
-        told = {name: correlation_text(correlation(study, get)) for name, get in MEASURES.items()}
-        alt = "Rank correlation with similarity: " + "; ".join(f"{name} {text}" for name, text in told.items())
-        draw = partial(figures.sources, study, scale)
-        found.append(Picture("sources.png", "From which source", alt, captions.figure("sources"), draw))
-    if matrix := evidence.sources.similarities:
-        best = {one.target: one for one in sorted(matrix, key=lambda one: one.similarity) if one.kind == "family"}
-        alt = "Nearest family: " + "; ".join(f"{target} {one.source}" for target, one in best.items())
-        draw = partial(figures.similarity, matrix, scale)
-        found.append(Picture("similarity.png", "Similarity", alt, captions.figure("similarity"), draw))
-        if (results / scale / "figures" / "classes.png").is_file():  # scripts/select_source.py has the images
-            chosen = group(evidence.sources.nearest, lambda one: one.target)
-            alt = "; ".join(f"{name}: {', '.join(c.label for c in part[:SHOWN])}" for name, part in chosen.items())
-            found.append(Picture("classes.png", "Nearest classes", alt, captions.figure("classes"), None))
-    return found
-
-
-def _of_logs(evidence: Evidence, paper: Paper, scale: str) -> list[Picture]:
-    from l2sp_suite.report import figures
-
-    pictured: list[Picture] = []
-    logs, rows = evidence.logs, evidence.rows
-    kinds: tuple[tuple[str, Sequence[Point] | Sequence[Layer], str], ...] = (
-        ("training", logs.curves, "During training"),
-        ("layers", logs.layers, "Layer by layer"),
-    )
-    for name, records, heading in kinds:
-        arms = {experiment: {r.reg for r in found} for experiment, found in _by_experiment(records).items()}
-        both = sorted((experiment for experiment, regs in arms.items() if regs >= ARMS.keys()), key=paper.order)
-        titles = {experiment: title_of(experiment, rows, paper) for experiment in both}
-        if titles:
-            alt = f"{captions.figure(name)} Panels: {', '.join(titles.values())}"
-            draw = partial(getattr(figures, name), records, titles, scale)
-            pictured.append(Picture(f"{name}.png", heading, alt, captions.figure(name), draw))
-    return pictured
-
-
-def _by_experiment(records: Sequence[Point] | Sequence[Layer]) -> dict[str, list[Point | Layer]]:
-    return group(records, lambda record: record.experiment)
-
-
-def _of_theory() -> list[Picture]:
-    from l2sp_suite.report import figures
-
-    headings = {"figure1": "Figure 1, computed", "theory": "When L2-SP beats least squares"}
-    return [
-        Picture(f"{name}.png", heading, captions.figure_alt(name), captions.figure(name), getattr(figures, name))
-        for name, heading in headings.items()
-    ]
-
-
-def _of_samples(results: Path, scale: str, rows: Sequence[Row], paper: Paper) -> list[Picture]:
-    from l2sp_suite.report import figures
-
+def _of_samples(results: Results) -> list[Picture]:
     drawn: dict[str, Callable[[], bytes]] = {}
-    for sheet in sample_sheets(results, rows, paper, STILLS):
-        drawn[f"predictions_{sheet.experiment}.png"] = partial(figures.predictions, sheet, scale)
-    for clip in sample_sheets(results, rows, paper, CLIP):
+    for sheet in sample_sheets(results, STILLS):
+        drawn[f"predictions_{sheet.experiment}.png"] = partial(predictions, sheet, results.scale)
+    for clip in sample_sheets(results, CLIP):
         drawn[f"animation_{clip.experiment}.gif"] = partial(animation, clip)
-    found = []
-    for experiment in experiments_of(main_rows(rows), paper):
-        title = title_of(experiment, rows, paper)
-        metric = next(row.metric for row in main_rows(rows) if row.experiment == experiment)
-        for kind, suffix in (("predictions", "png"), ("animation", "gif")):
-            name = f"{kind}_{experiment}.{suffix}"
-            if name in drawn or (results / scale / "figures" / name).is_file():
-                alt = f"{title}: test items beside their truth and what L2 and L2-SP predict"
-                found.append(Picture(name, title, alt, captions.sample_note(metric), drawn.get(name)))
-    return found
+    shown = []
+    for experiment in results.experiments(results.main):
+        for name in (f"predictions_{experiment}.png", f"animation_{experiment}.gif"):
+            if name in drawn or (results.root / "figures" / name).is_file():
+                title = results.title(experiment)
+                arms = " and ".join(text for _, text in results.arms.pairs)
+                alt = f"{title}: test items beside their truth and what {arms} predict"
+                note = note_of_samples(results, results.main[results.main.experiment == experiment].metric.iloc[0])
+                shown.append(Picture(name, title, alt, note, drawn.get(name), sample=True))
+    return shown

@@ -4,101 +4,44 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import isfinite, nan
 from pathlib import Path
 from statistics import fmean
+from typing import Any
 
-from l2sp_suite.report import captions
-from l2sp_suite.report.logs import Provenance
-from l2sp_suite.report.paper import Paper
+import numpy as np
+import pandas as pd
+
+from l2sp_suite.report.load import Results
 from l2sp_suite.report.records import parse_records
-from l2sp_suite.report.rows import Row
-from l2sp_suite.report.select import ARMS, experiments_of, group, one_setting, setting_text, study_rows
-from l2sp_suite.report.statistics import DIVERGED, Comparison, compare, interval, paired, summarise
-from l2sp_suite.report.table import Table, Value
-from l2sp_suite.report.tables import comparison_record, summary_record
-from l2sp_suite.report.text import DASH, arm, difference, measured_interval, signed
+from l2sp_suite.report.runs import Problem
+from l2sp_suite.report.statistics import DIVERGED, STORED, Comparison, interval, paired
+from l2sp_suite.report.table import Column, Table, all_comparisons, columns_of_arms, make_table
+from l2sp_suite.report.tables import values_of_arms
+from l2sp_suite.report.text import DASH, setting_number, signed
+from l2sp_suite.report.texts import unit_of
 from l2sp_suite.utils.errors import UserError
 
-__all__ = [
-    "MEASURES",
-    "SHOWN",
-    "Nearest",
-    "Point",
-    "Similarity",
-    "Sources",
-    "correlation",
-    "correlation_text",
-    "nearest_table",
-    "points",
-    "read_sources",
-    "shown",
-    "similarity_table",
-    "sources_table",
-]
-
-SHOWN = 5
+NEAREST = 5
 """Nearest classes of each target that the table shows."""
-
-
-@dataclass(frozen=True)
-class Nearest:
-    """A class of a list: `rank` among the source's classes by its own similarity to `target`, from 1.
-
-    `source`: the class's name, by which a run keeps it; `label`: for people; `similarity` in (0, 1]; `images`: of it.
-    """
-
-    target: str
-    rank: int
-    source: str
-    label: str
-    family: str
-    similarity: float
-    images: int
-
-
-@dataclass(frozen=True)
-class Similarity:
-    """How near some source classes together are to a target: a `list`, or a `family` of the source (`kind`).
-
-    `emd` in units of the features, `similarity` in (0, 1] (protocol 3.3).
-    """
-
-    kind: str
-    source: str
-    target: str
-    classes: int
-    images: int
-    emd: float
-    similarity: float
+Measure = Callable[["Point"], dict[int, float]]
 
 
 @dataclass(frozen=True)
 class Sources:
-    """All that a choice left in `results/<scale>/source/`: nothing where none was made.
+    """What source selection left in `results/<scale>/source/`; empty where there was none.
 
-    `network`: what gave the features, in words; `gamma` of the similarity; `lists`: checksums of the lists by name.
+    `similarity` and `nearest` have the columns of `records.SCHEMAS`; `network` says what gave the features; `gamma` of
+    the similarity; `lists`: checksums of the lists of classes by name.
     """
 
-    similarities: Sequence[Similarity] = ()
-    nearest: Sequence[Nearest] = ()
+    similarity: pd.DataFrame = field(default_factory=pd.DataFrame)
+    nearest: pd.DataFrame = field(default_factory=pd.DataFrame)
     network: str = ""
-    gamma: float = nan
+    gamma: float = math.nan
     lists: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Point:
-    """A target fine-tuned from a source: the runs of both arms, and how similar the source is to it."""
-
-    experiment: str
-    source: str
-    similarity: Similarity
-    l2: Sequence[Row] = field(default_factory=list)
-    l2_sp: Sequence[Row] = field(default_factory=list)
 
 
 def read_sources(root: Path) -> Sources:
@@ -107,136 +50,142 @@ def read_sources(root: Path) -> Sources:
     Raises:
         UserError: a file is damaged or lacks, or is not of the same choice as the others.
     """
-    folder = root / "source"
-    origin = folder / "origin.json"
+    folder, origin = root / "source", root / "source" / "origin.json"
     if not origin.exists() and not (folder / "similarity.csv").exists():
         return Sources()
     try:
         content = json.loads(origin.read_text(encoding="utf-8"))
         name, gamma, network = content["choice"]["name"], float(content["choice"]["gamma"]), content["network"]
-        told = f"{network['name']} with {network['weights']}, at {network['input_size']} px"
+        features = f"{network['name']} with {network['weights']}, at {network['input_size']} px"
         lists = {name: str(entry["sha256"]) for name, entry in content["lists"].items()}
-        files = {kind: folder / f"{stem}.csv" for kind, stem in ((Similarity, "similarity"), (Nearest, name))}
-        texts = {kind: path.read_text(encoding="utf-8") for kind, path in files.items()}
-        sums = {file: hashlib.sha256((folder / file).read_bytes()).hexdigest() for file in content["files"]}
+        texts = {stem: (folder / f"{stem}.csv").read_text(encoding="utf-8") for stem in ("similarity", name)}
+        digests = {file: hashlib.sha256((folder / file).read_bytes()).hexdigest() for file in content["files"]}
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{origin}: damaged, or a list lacks ({error}): run scripts/select_source.py again") from error
-    for file in sums:
-        if sums[file] != content["files"][file]:
+    for file, digest in digests.items():
+        if digest != content["files"][file]:
             raise UserError(f"{folder / file}: not of the choice in {origin.name}: run scripts/select_source.py again")
-    similarities = parse_records(Similarity, texts[Similarity], files[Similarity])
-    return Sources(similarities, parse_records(Nearest, texts[Nearest], files[Nearest]), told, gamma, lists)
+    similarity = parse_records(texts["similarity"], "similarity", folder / "similarity.csv")
+    return Sources(similarity, parse_records(texts[name], "nearest", folder / f"{name}.csv"), features, gamma, lists)
 
 
-def shown(
-    rows: Sequence[Row], provenance: Sequence[Provenance], sources: Sources
-) -> tuple[list[Row], list[tuple[Row, str]]]:
-    """The study's runs whose similarity is known, and the others with what is wrong with each."""
-    began = {run.key: run.w0_classes for run in provenance}
-    known = {(f"dstl_{one.target}", one.source) for one in sources.similarities if one.kind == "list"}
-    good: list[Row] = []
-    refused: list[tuple[Row, str]] = []
-    for row in study_rows(rows, "source"):
-        source = _source_of(row)
-        if (row.experiment, source) not in known:
-            refused.append(
-                (row, "of a target or a source that is not of the choice that scripts/select_source.py left")
-            )
-        elif began.get(row.key[1:], "") != sources.lists.get(source, "")[:12]:
-            refused.append((row, "pre-trained on another list of classes than scripts/select_source.py left"))
-        else:
-            good.append(row)
-    return good, refused
+@dataclass(frozen=True)
+class Point:
+    """A target fine-tuned from a source: the runs of each arm, and the line of `Sources.similarity` about the two."""
+
+    experiment: str
+    near: Any
+    arms: Mapping[str, pd.DataFrame]
 
 
-def points(rows: Sequence[Row], provenance: Sequence[Provenance], sources: Sources, paper: Paper) -> list[Point]:
-    """The points of the study's runs that are `shown`, by target in the paper's order, and by rising similarity.
+@dataclass(frozen=True)
+class Study:
+    """The study's points, by target in the paper's order and by rising similarity, and the runs that are no points.
+
+    `measures`: by name, what may go with a source's similarity: of a point its values by seed, in the printed unit.
+    """
+
+    sources: Sources
+    points: Sequence[Point]
+    measures: Mapping[str, Measure]
+    problems: Sequence[Problem] = ()
+    withheld: int = 0
+
+
+def read_study(results: Results) -> Study:
+    """The study `source`: of its runs, those whose similarity is known.
 
     Raises:
-        UserError: an arm has runs of several settings.
+        UserError: damaged files of the choice, or an arm has runs of several settings.
     """
-    found = []
-    known = {(f"dstl_{s.target}", s.source): s for s in sources.similarities if s.kind == "list"}
-    study, _ = shown(rows, provenance, sources)
-    runs = group(study, lambda row: (row.experiment, _source_of(row)))
-    for name in experiments_of(study, paper):
-        mine = [
-            Point(name, source, known[name, source], *(one_setting([r for r in part if r.reg == reg]) for reg in ARMS))
-            for (experiment, source), part in runs.items()
-            if experiment == name
-        ]
-        found += sorted(mine, key=lambda point: point.similarity.similarity)
-    return found
-
-
-def _source_of(row: Row) -> str:
-    match = re.search(r"source=(\w+)", row.study.partition("/")[2])
-    return match[1] if match else ""
-
-
-def sources_table(
-    rows: Sequence[Row], provenance: Sequence[Provenance], sources: Sources, paper: Paper, scale: str
-) -> Table | None:
-    """Both arms from every source, by target, with what correlates with similarity below; None without the study."""
-    header = ["target", "source", "classes", "similarity", "L2", "L2-SP", "difference", "95 % interval", "verdict"]
-    heading = f"From which source, {captions.scale_note(scale)}"
-    found = points(rows, provenance, sources, paper)
-    table = Table("sources", heading, captions.sources(sources.gamma), header)
-    for point in found:
-        both = [*point.l2, *point.l2_sp]
-        unit = paper.unit(point.experiment, both[0].metric)
-        c = compare(point.l2, point.l2_sp, both[0].better)
-        arms = [summarise([row.value for row in part]) for part in (point.l2, point.l2_sp)]
-        near = point.similarity
-        cells = [near.target, point.source, str(near.classes), f"{near.similarity:.4f}"]
-        cells += [*(arm(one, unit) for one in arms), difference(c, unit), measured_interval(c, unit), c.verdict or DASH]
-        record: dict[str, Value] = {"scale": scale, "experiment": point.experiment, "source": point.source}
-        record |= {"emd": near.emd, "similarity": near.similarity, "unit": unit.name}
-        for name, one in zip(("l2", "l2_sp"), arms, strict=True):
-            record |= summary_record(name, one, unit)
-        table.add(cells, record | comparison_record(c, unit))
-    if not found:
-        return None
-    _, refused = shown(rows, provenance, sources)
-    withheld = f"{len(refused)} runs of the study are not shown: their lists are not those of today's choice."
-    table.summary = [
-        *([withheld] if refused else []),
-        _settings(found),
-        *(_sentence(found, name, get) for name, get in MEASURES.items()),
+    sources, runs = read_sources(results.root), results.study("source")
+    lists = sources.similarity[sources.similarity.kind == "list"] if len(sources.similarity) else sources.similarity
+    near: dict[Any, Any] = {(line.target, line.source): line for line in lists.itertuples()}
+    names = runs.study.str.extract(r"/.*?source=(\w+)")[0].fillna("")
+    targets = [_target(name, {target for target, _ in near}) for name in runs.experiment]
+    runs = runs.assign(source=names, target=targets, w0_classes=runs.w0_classes.fillna(""))
+    runs = runs.assign(reason=[_refusal(run, near, sources) for run in runs.itertuples()])
+    refused, runs = runs[runs.reason != ""], runs[runs.reason == ""]
+    remedy = "no table shows them: choose as before, or delete their folders and run them anew (make source SEEDS=3)"
+    problems = [
+        Problem("stale", f"{results.scale}/studies/{study}", f"{len(part)} runs {reason}; {remedy}")
+        for (study, reason), part in refused.groupby(["study", "reason"])
     ]
-    return table
+    points = [
+        Point(
+            str(name), near[target, source], {a: results.one_setting(part[part.arm == a]) for a in results.arms.names}
+        )
+        for (name, target, source), part in runs.groupby(["experiment", "target", "source"])
+    ]
+    points.sort(key=lambda point: (results.paper.order(point.experiment), point.near.similarity))
+    return Study(sources, points, _measures(results), problems, len(refused))
 
 
-def _settings(found: Sequence[Point]) -> str:
-    """The arms' settings over all points."""
-    told = []
-    for reg, label in ARMS.items():
-        rows = [row for point in found for row in (point.l2 if reg == "l2" else point.l2_sp)]
-        told.append(f"{label}: {' and '.join(dict.fromkeys(setting_text(row.setting) for row in rows)) or DASH}")
-    return f"{'; '.join(told)}."
+def _target(experiment: str, targets: set[str]) -> str:
+    """The data set among the targets of the choice that an experiment is called after, e.g. cub200 of dstl_cub200."""
+    return max((name for name in targets if f"_{experiment}".endswith(f"_{name}")), key=len, default="")
 
 
-def _l2(point: Point) -> dict[int, float]:
-    return {row.seed: row.value for row in point.l2}
+def _refusal(run: Any, near: Mapping[tuple[str, str], Any], sources: Sources) -> str:
+    """Why the similarity of a run's source to its target is not known; empty where it is."""
+    if (run.target, run.source) not in near:
+        return "of a target or a source that is not of the choice that scripts/select_source.py left"
+    if run.w0_classes != sources.lists.get(run.source, "")[:12]:
+        return "pre-trained on another list of classes than scripts/select_source.py left"
+    return ""
 
 
-def _l2_sp(point: Point) -> dict[int, float]:
-    return {row.seed: row.value for row in point.l2_sp}
+def _measures(results: Results) -> dict[str, Measure]:
+    def value(arm: str) -> Measure:
+        def by_seed(point: Point) -> dict[int, float]:
+            factors = point.arms[arm].metric.map(lambda metric: unit_of(metric).factor)
+            return dict(zip(point.arms[arm].seed, point.arms[arm].value * factors, strict=True))
+
+        return by_seed
+
+    def gain(arm: str) -> Measure:
+        def by_seed(point: Point) -> dict[int, float]:
+            base, other = point.arms[results.arms.baseline], point.arms[arm]
+            factor = unit_of(other.metric.iloc[0]).factor if len(other) else 1.0
+            return {seed: (b - a) * factor for seed, a, b in paired(base, other)}
+
+        return by_seed
+
+    label, baseline = results.arms.label, results.arms.label(results.arms.baseline)
+    accuracies = {f"the accuracy of {label(arm)}": value(arm) for arm in results.arms.names}
+    return accuracies | {f"what {label(arm)} gains over {baseline}": gain(arm) for arm in results.arms.others}
 
 
-def _gain(point: Point) -> dict[int, float]:
-    return {base.seed: other.value - base.value for base, other in paired(point.l2, point.l2_sp)}
+def sources_table(results: Results, study: Study) -> Table | None:
+    """All arms from every source, by target, with what correlates with similarity below."""
+    lines = []
+    for point in study.points:
+        metric = next(runs.metric.iloc[0] for runs in point.arms.values() if len(runs))
+        line: dict[str, Any] = {
+            "experiment": point.experiment,
+            "_target": point.near.target,
+            "source": point.near.source,
+        }
+        line |= {"classes": point.near.classes, "emd": point.near.emd, "similarity": point.near.similarity}
+        lines.append(line | {"unit": unit_of(metric).name} | values_of_arms(results, point.arms))
+    columns = [
+        Column("target", "_target"),
+        *(Column(name, name) for name in ("source", "classes")),
+        Column("similarity", "similarity", "{:.4f}".format),
+        *columns_of_arms(results),
+        *all_comparisons(results),
+    ]
+    withheld = f"{study.withheld} runs of the study are not shown: their lists are not those of today's choice."
+    settings = []
+    for arm, label in results.arms.pairs:
+        texts = dict.fromkeys(results.setting_text(p.arms[arm].iloc[0]) for p in study.points if len(p.arms[arm]))
+        settings.append(f"{label}: {' and '.join(texts) or DASH}")
+    summary = [*([withheld] if study.withheld else []), f"{'; '.join(settings)}."]
+    summary += [_sentence(study.points, name, get) for name, get in study.measures.items()]
+    return make_table("sources", results, lines, columns, summary, **_features(study)) if lines else None
 
 
-MEASURES: dict[str, Callable[[Point], dict[int, float]]] = {
-    "the accuracy of L2": _l2,
-    "the accuracy of L2-SP": _l2_sp,
-    "what L2-SP gains over L2": _gain,
-}
-"""By seed, what may go with a source's similarity."""
-
-
-def correlation(found: Sequence[Point], get: Callable[[Point], dict[int, float]]) -> Comparison:
+def correlation(points: Sequence[Point], get: Measure) -> Comparison:
     """Spearman's rank correlation with similarity among the sources of a target, mean over targets, over the seeds.
 
     Between targets accuracies differ for other reasons than similarity, hence within each. `mean` in [-1, 1] is over
@@ -244,30 +193,42 @@ def correlation(found: Sequence[Point], get: Callable[[Point], dict[int, float]]
     that some point lacks, targets with fewer than three sources, and of a seed those all of whose values are equal. One
     diverged run makes the verdict "diverged" and leaves all numbers out.
     """
-    by_target = [part for part in group(found, lambda point: point.experiment).values() if len(part) > 2]
-    seeds = sorted(set.intersection(*(set(get(point)) for part in by_target for point in part))) if by_target else []
+    values = [(point, get(point)) for point in points]
+    targets = [[v for v in values if v[0].experiment == name] for name in dict.fromkeys(p.experiment for p in points)]
+    targets = [part for part in targets if len(part) > 2]
+    seeds = sorted(set.intersection(*(set(by_seed) for part in targets for _, by_seed in part))) if targets else []
     means = []
     for seed in seeds:
-        values = [([p.similarity.similarity for p in part], [get(p)[seed] for p in part]) for part in by_target]
-        each = [_spearman(near, value) for near, value in values if len(set(near)) > 1 and len(set(value)) > 1]
-        means += [fmean(each)] if each else []
-    if not all(map(isfinite, means)):
+        each = [_spearman([p.near.similarity for p, _ in part], [v[seed] for _, v in part]) for part in targets]
+        means += [fmean(rho for rho in each if rho is not None)] if any(rho is not None for rho in each) else []
+    if not all(map(math.isfinite, means)):
         return Comparison(n=len(means), verdict=DIVERGED)
     low, high = (min(max(end, -1.0), 1.0) for end in interval(means))
     return Comparison(fmean(means), low, high, len(means)) if means else Comparison()
 
 
-def _spearman(a: Sequence[float], b: Sequence[float]) -> float:
+def _spearman(near: Sequence[float], values: Sequence[float]) -> float | None:
+    """Spearman's coefficient; None where one side is constant, NaN where a run diverged.
+
+    Values that differ by less than rows.csv keeps of what they are made of (percent, or pixels) are ties.
+    """
+    if not all(map(math.isfinite, values)):
+        return math.nan
+    order = np.argsort(values)
+    ranks = np.empty(len(values))
+    ranks[order] = np.concatenate([[0], np.cumsum(np.diff(np.asarray(values)[order]) > 100 * STORED)])
+    if len(set(near)) < 2 or len(set(ranks)) < 2:
+        return None
     from scipy.stats import spearmanr
 
-    return float(spearmanr(a, b).statistic) if all(map(isfinite, b)) else nan
+    return float(spearmanr(near, ranks).statistic)
 
 
-def _sentence(found: Sequence[Point], name: str, get: Callable[[Point], dict[int, float]]) -> str:
-    whole = correlation(found, get)
+def _sentence(points: Sequence[Point], name: str, get: Measure) -> str:
+    whole = correlation(points, get)
     if whole.n == 0:
         return f"{name[0].upper()}{name[1:]}: no rank correlation, for lack of common seeds or of sources."
-    rest = correlation([point for point in found if point.source != "least"], get)
+    rest = correlation([point for point in points if point.near.source != "least"], get)
     without = f"; without the least similar source {correlation_text(rest)}" if rest.n else ""
     return f"Rank correlation of similarity with {name}, within targets: {correlation_text(whole)}{without}."
 
@@ -280,35 +241,39 @@ def correlation_text(c: Comparison) -> str:
     return f"{signed(c.mean, 2)}{bounds} ({c.n})" if c.n else DASH
 
 
-def similarity_table(sources: Sources, scale: str) -> Table | None:
-    """Similarities of the source's families, and of the lists, to each target; None without a choice."""
-    targets = list(dict.fromkeys(one.target for one in sources.similarities))
-    heading = f"Similarity of sources and targets, {captions.scale_note(scale)}"
-    table = Table(
-        "similarity",
-        heading,
-        captions.similarity(sources.network, sources.gamma),
-        ["source", "kind", "classes", "images", *targets],
-    )
-    for (kind, source), part in group(sources.similarities, lambda one: (one.kind, one.source)).items():
-        by_target = {one.target: one for one in part}
-        cells = [source, kind, f"{part[0].classes:,}", f"{part[0].images:,}"]
-        record: dict[str, Value] = {"scale": scale, "kind": kind, "source": source, "classes": part[0].classes}
-        record |= {f"emd_{name}": by_target[name].emd for name in targets}
-        table.add([*cells, *(f"{by_target[name].similarity:.4f}" for name in targets)], record)
-    return table if table.lines else None
+def _features(study: Study) -> dict[str, Any]:
+    return {"network": study.sources.network, "gamma": setting_number(study.sources.gamma)}
 
 
-def nearest_table(sources: Sources, scale: str) -> Table | None:
-    """The nearest classes of each target, with the similarity of each alone; None without a choice."""
-    heading = f"Nearest source classes, {captions.scale_note(scale)}"
-    header = ["target", *(f"{rank}." for rank in range(1, SHOWN + 1))]
-    table = Table("nearest", heading, captions.nearest(sources.network, sources.gamma), header)
-    for target, part in group(sources.nearest, lambda one: one.target).items():
-        first = sorted(part, key=lambda one: one.rank)[:SHOWN]
-        cells = [f"{one.label} ({one.family}) {one.similarity:.4f}" for one in first]
-        record: dict[str, Value] = {"scale": scale, "target": target}
-        for one in first:
-            record |= {f"source_{one.rank}": one.source, f"similarity_{one.rank}": one.similarity}
-        table.add([target, *cells, *[DASH] * (SHOWN - len(cells))], record)
-    return table if table.lines else None
+def similarity_table(results: Results, study: Study) -> Table | None:
+    """Similarities of the source's families, and of the lists, to each target."""
+    near, lines = study.sources.similarity, []
+    targets = list(near.target.unique()) if len(near) else []
+    for (kind, source), part in near.groupby(["kind", "source"], sort=False) if targets else ():
+        line: dict[str, Any] = {
+            "kind": kind,
+            "source": source,
+            "classes": part.classes.iloc[0],
+            "_images": part.images.iloc[0],
+        }
+        line |= {f"_{name}": value for name, value in zip(part.target, part.similarity, strict=True)}
+        lines.append(line | {f"emd_{name}": value for name, value in zip(part.target, part.emd, strict=True)})
+    columns = [Column("source", "source"), Column("kind", "kind")]
+    columns += [Column("classes", "classes", "{:,}".format), Column("images", "_images", "{:,}".format)]
+    columns += [Column(name, f"_{name}", "{:.4f}".format) for name in targets]
+    return make_table("similarity", results, lines, columns, **_features(study)) if lines else None
+
+
+def nearest_table(results: Results, study: Study) -> Table | None:
+    """The nearest classes of each target, with the similarity of each alone."""
+    near, lines, ranks = study.sources.nearest, [], range(1, NEAREST + 1)
+    for target, part in near.groupby("target", sort=False) if len(near) else ():
+        line: dict[str, Any] = {"target": target} | {
+            f"{key}_{rank}": None for rank in ranks for key in ("", "source", "similarity")
+        }
+        for place, one in enumerate(part.sort_values("rank", kind="stable").head(NEAREST).itertuples(), 1):
+            line |= {f"source_{place}": one.source, f"similarity_{place}": one.similarity}
+            line[f"_{place}"] = f"{one.label} ({one.family}) {one.similarity:.4f}"
+        lines.append(line)
+    columns = [Column("target", "target"), *(Column(f"{rank}.", f"_{rank}") for rank in ranks)]
+    return make_table("nearest", results, lines, columns, **_features(study)) if lines else None

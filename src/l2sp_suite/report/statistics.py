@@ -3,53 +3,45 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from statistics import fmean, stdev
+from typing import TYPE_CHECKING, Any
 
-from l2sp_suite.report.rows import Row
+from l2sp_suite.report.texts import FRACTION, Unit, unit_of
 
-__all__ = [
-    "DIVERGED",
-    "LEVEL",
-    "VERDICTS",
-    "WORSE",
-    "Comparison",
-    "Summary",
-    "compare",
-    "interval",
-    "paired",
-    "sign_test",
-    "summarise",
-]
+if TYPE_CHECKING:
+    import pandas as pd
 
-LEVEL = 0.95
-BETTER, WORSE, NOT_SEPARABLE = "better", "worse", "not separable"
-ONE_SEED, DIVERGED, NO_PAIRS = "one seed", "diverged", ""
+BETTER, WORSE, NOT_SEPARABLE, ONE_SEED, DIVERGED = "better", "worse", "not separable", "one seed", "diverged"
 VERDICTS = (BETTER, WORSE, NOT_SEPARABLE, ONE_SEED, DIVERGED)
-_ROUNDING = 1e-12  # relative to the values: below it a spread is floating-point noise, not a spread
+PAIRED = ("seed", "w0", "lr", "steps", "metric", "split")
+STORED = 2e-9
+"""Differences of values that are closer than this, relative to the values, are equal: rows.csv keeps ten digits."""
 
 
 @dataclass(frozen=True)
 class Summary:
-    """Mean and sample standard deviation (n - 1; NaN for n < 2) of `n` runs.
+    """Mean and sample standard deviation (n - 1; NaN for n < 2) of `n` runs, in the printed unit.
 
     `diverged` counts the runs whose value is not finite. The mean is NaN as soon as one run diverged: an
-    average over the survivors would flatter the arm.
+    average over the survivors would flatter the arm. `digits`: with so many decimals it is printed.
     """
 
     mean: float = math.nan
     sd: float = math.nan
     n: int = 0
     diverged: int = 0
+    digits: int = 2
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """Paired differences, other minus base, in the metric's own unit and sign.
+    """Paired differences, an arm's runs minus the baseline's, in the printed unit and the metric's own sign.
 
     `low` and `high` bound the 95 % interval and are NaN for fewer than two pairs. `no_spread`: all
     differences are equal, so the interval has shrunk to a point and says nothing about the noise.
-    `verdict` is about the other arm: one of `VERDICTS`, or empty where no seed is shared.
+    `verdict` is about the arm: one of `VERDICTS`, or empty where no seed is shared. `digits` as in `Summary`.
     """
 
     mean: float = math.nan
@@ -57,87 +49,67 @@ class Comparison:
     high: float = math.nan
     n: int = 0
     no_spread: bool = False
-    verdict: str = NO_PAIRS
+    verdict: str = ""
+    digits: int = 2
 
 
-def summarise(values: Sequence[float]) -> Summary:
-    """Mean and sample standard deviation of `values` (any unit); empty input gives NaN and n = 0."""
-    n, lost = len(values), sum(not math.isfinite(v) for v in values)
-    if n == 0 or lost:
-        return Summary(n=n, diverged=lost)
-    mean = math.fsum(values) / n
-    sd = math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (n - 1)) if n > 1 else math.nan
-    return Summary(mean, sd, n)
+def summarise(values: Iterable[float], unit: Unit = FRACTION) -> Summary:
+    """Mean and sample standard deviation of `values`, printed in `unit`; none give NaN and n = 0."""
+    numbers = list(values)
+    n, diverged = len(numbers), sum(not math.isfinite(value) for value in numbers)
+    if not n or diverged:
+        return Summary(n=n, diverged=diverged, digits=unit.digits)
+    sd = stdev(numbers) * unit.factor if n > 1 else math.nan
+    return Summary(fmean(numbers) * unit.factor, sd, n, digits=unit.digits)
 
 
-def interval(differences: Sequence[float], level: float = LEVEL) -> tuple[float, float]:
-    """Two-sided Student t interval for the mean of `differences`, with n - 1 degrees of freedom.
-
-    `level` lies in (0, 1). Fewer than two differences give (NaN, NaN); equal ones give a point.
-    Raises `ValueError` for a level out of range.
-    """
-    if not 0 < level < 1:
-        raise ValueError(f"level {level} is not between 0 and 1")
-    s = summarise(differences)
-    if s.n < 2:
+def interval(differences: Sequence[float]) -> tuple[float, float]:
+    """Two-sided 95 % Student t interval for the mean of `differences`; NaN for fewer than two, a point if all equal."""
+    if len(differences) < 2:
         return math.nan, math.nan
-    from scipy.special import stdtrit  # the quantile behind scipy.stats.t.ppf, at half the import time
+    if min(differences) == max(differences):
+        return differences[0], differences[0]
+    from scipy.stats import ttest_1samp  # takes a second to import
 
-    half = float(stdtrit(s.n - 1, (1 + level) / 2)) * s.sd / math.sqrt(s.n)
-    return s.mean - half, s.mean + half
+    ends = ttest_1samp(differences, 0.0).confidence_interval(0.95)
+    return float(ends.low), float(ends.high)
 
 
-def paired(base: Sequence[Row], other: Sequence[Row]) -> list[tuple[Row, Row]]:
-    """The runs of two arms that may be compared.
+def paired(base: pd.DataFrame, other: pd.DataFrame) -> list[tuple[int, float, float]]:
+    """The runs of two arms that may be compared: seed, and both values, in the runs' unit.
 
-    Two runs form a pair if seed, starting point, learning rate, steps, metric, split and number of evaluated items
-    agree; a diverged run evaluated nothing.
+    Two runs form a pair if seed, w0, learning rate, steps, metric, split and number of evaluated items agree; a
+    diverged run evaluated nothing.
     """
-    by_key = {_pair_key(row): row for row in base}
-    found = [(by_key[_pair_key(row)], row) for row in other if _pair_key(row) in by_key]
-    return [(a, b) for a, b in found if a.n == b.n or not math.isfinite(a.value + b.value)]
+
+    def by_key(runs: pd.DataFrame) -> dict[tuple[Any, ...], tuple[int, float, int]]:
+        keys = zip(*(runs[name] for name in PAIRED), strict=True)
+        return dict(zip(keys, zip(runs.seed, runs.value, runs.n.fillna(-1), strict=True), strict=True))
+
+    first, second = by_key(base), by_key(other)
+    pairs = [(*first[key], *second[key]) for key in second if key in first]
+    return [(seed, a, b) for seed, a, n, _, b, m in pairs if n == m or not math.isfinite(a + b)]
 
 
-def compare(base: Sequence[Row], other: Sequence[Row], better: str) -> Comparison:
-    """Compares two arms of one experiment over the seeds that both have finished, see `paired`.
+def compare(base: pd.DataFrame, other: pd.DataFrame) -> Comparison:
+    """Compares an arm with the baseline over the seeds that both have finished, see `paired`.
 
-    `better` is `higher` or `lower`. The verdict asks for an interval that excludes zero; without any spread between
-    seeds the interval is no evidence and the verdict stays "not separable". One diverged run in a pair makes the
-    verdict "diverged" and leaves all numbers out. Raises `ValueError` for another `better`.
+    The verdict asks for an interval that excludes zero; equal differences (up to what rows.csv keeps of the values) are
+    no evidence about seeds and stay "not separable". One diverged run in a pair makes the verdict "diverged" and leaves
+    all numbers out.
     """
-    if better not in ("higher", "lower"):
-        raise ValueError(f"better is {better!r}, not higher or lower")
-    pairs = [(a.value, b.value) for a, b in paired(base, other)]
+    pairs = [(a, b) for _, a, b in paired(base, other)] if len(base) and len(other) else []
     if not pairs:
         return Comparison()
-    differences = [b - a for a, b in pairs]
+    unit, n, differences = unit_of(base.metric.iloc[0]), len(pairs), [b - a for a, b in pairs]
     if not all(map(math.isfinite, differences)):
-        return Comparison(n=len(pairs), verdict=DIVERGED)
-    s = summarise(differences)
-    if s.n == 1:
-        return Comparison(s.mean, n=1, verdict=ONE_SEED)
-    if s.sd <= _ROUNDING * max(abs(v) for pair in pairs for v in pair):
-        return Comparison(s.mean, s.mean, s.mean, s.n, True, NOT_SEPARABLE)
-    low, high = interval(differences)
-    return Comparison(s.mean, low, high, s.n, False, _verdict(low, high, better))
-
-
-def sign_test(wins: int, losses: int) -> float:
-    """Two-sided exact p-value of so many wins and losses, if either were equally likely; ties are left out before.
-
-    1 without any. Raises `ValueError` for negative numbers.
-    """
-    if min(wins, losses) < 0:
-        raise ValueError(f"{wins} wins and {losses} losses: count from 0 up")
-    n, few = wins + losses, min(wins, losses)
-    return float(min(1.0, 2 * sum(math.comb(n, k) for k in range(few + 1)) / 2**n))
-
-
-def _pair_key(row: Row) -> tuple[int, str, float, int, str, str]:
-    return (row.seed, row.w0, row.lr, row.steps, row.metric, row.split)
-
-
-def _verdict(low: float, high: float, better: str) -> str:
-    if low <= 0 <= high:
-        return NOT_SEPARABLE
-    return BETTER if (low > 0) == (better == "higher") else WORSE
+        return Comparison(n=n, verdict=DIVERGED, digits=unit.digits)
+    mean = fmean(differences) * unit.factor
+    if n == 1:
+        return Comparison(mean, n=1, verdict=ONE_SEED, digits=unit.digits)
+    if max(differences) - min(differences) <= STORED * max(abs(value) for pair in pairs for value in pair):
+        return Comparison(mean, mean, mean, n, True, NOT_SEPARABLE, unit.digits)
+    low, high = (end * unit.factor for end in interval(differences))
+    ahead = (low > 0) == (base.better.iloc[0] == "higher")
+    verdict = NOT_SEPARABLE if low <= 0 <= high else BETTER if ahead else WORSE
+    return Comparison(mean, low, high, n, False, verdict, unit.digits)

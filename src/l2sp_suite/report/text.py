@@ -4,34 +4,15 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Iterable
 
-from l2sp_suite.report.paper import Unit
 from l2sp_suite.report.statistics import Comparison, Summary
-
-__all__ = [
-    "DASH",
-    "arm",
-    "difference",
-    "escape_latex",
-    "escape_markdown",
-    "measured_interval",
-    "plain",
-    "scaled",
-    "setting_number",
-    "signed",
-]
 
 DASH = "—"
 
 _LATEX = {
     "\\": r"\textbackslash{}",
-    "{": r"\{",
-    "}": r"\}",
-    "$": r"\$",
-    "&": r"\&",
-    "#": r"\#",
-    "%": r"\%",
-    "_": r"\_",
+    **{char: f"\\{char}" for char in "{}$&#%_"},
     "~": r"\textasciitilde{}",
     "^": r"\textasciicircum{}",
     "<": r"\textless{}",
@@ -56,24 +37,34 @@ _LATEX = {
 }
 
 
-def scaled(value: float, unit: Unit) -> float | None:
-    """`value` in the printed unit, or None where there is none."""
-    return value * unit.factor if math.isfinite(value) else None
+class Shown(float):
+    """A value in the printed unit that prints itself with so many decimals; a dash where there is none."""
+
+    digits: int
+
+    def __new__(cls, value: float, digits: int) -> Shown:
+        """`value` with `digits` decimals."""
+        shown = super().__new__(cls, value)
+        shown.digits = digits
+        return shown
+
+    def __str__(self) -> str:
+        return f"{self:.{self.digits}f}" if math.isfinite(self) else DASH
 
 
-def plain(value: float, unit: Unit) -> str:
-    """`value` in the printed unit with the unit's decimals; a dash where there is none."""
-    return f"{value * unit.factor:.{unit.digits}f}" if math.isfinite(value) else DASH
+def count(number: float | str | None) -> str:
+    """A whole number with separators of thousands; a dash where there is none, or zero."""
+    return f"{int(number):,}" if number and number == number else DASH
 
 
-def arm(summary: Summary, unit: Unit) -> str:
+def mean_and_sd(summary: Summary) -> str:
     """`mean ± sd (n)`; one run has no spread; a diverged run is said instead of averaged away."""
     if summary.n == 0:
         return DASH
     if summary.diverged:
         return f"diverged ({summary.diverged} of {summary.n})"
-    spread = f" ± {plain(summary.sd, unit)}" if summary.n > 1 else ""
-    return f"{plain(summary.mean, unit)}{spread} ({summary.n})"
+    spread = f" ± {summary.sd:.{summary.digits}f}" if summary.n > 1 else ""
+    return f"{summary.mean:.{summary.digits}f}{spread} ({summary.n})"
 
 
 def signed(value: float, digits: int) -> str:
@@ -86,38 +77,38 @@ def signed(value: float, digits: int) -> str:
     return text if rounded == 0 else ("+" if rounded > 0 else "−") + text
 
 
-def _signed(value: float, unit: Unit, more: int = 0) -> str:
-    return signed(value * unit.factor, unit.digits + more)
+def difference(comparison: Comparison) -> str:
+    """Signed mean difference, or a dash."""
+    return signed(comparison.mean, comparison.digits)
 
 
-def difference(comparison: Comparison, unit: Unit) -> str:
-    """Signed mean difference in the printed unit, or a dash."""
-    return _signed(comparison.mean, unit)
-
-
-def measured_interval(comparison: Comparison, unit: Unit) -> str:
+def interval_text(comparison: Comparison) -> str:
     """`[low, high] (pairs)`, or a dash for fewer than two pairs; says so where it has shrunk to a point."""
+    ends = (comparison.low, comparison.high)
     if not math.isfinite(comparison.low):
         return DASH
-    note = "no spread, " if comparison.no_spread else ""
-    excluded = comparison.low * comparison.high > 0
-    ends = (comparison.low, comparison.high)
-    # An end that is not zero must not read as zero where the verdict rests on it.
-    more = (
-        next((k for k in range(4) if all(round(v * unit.factor, unit.digits + k) for v in ends)), 0) if excluded else 0
-    )
-    low, high = (_signed(value, unit, more) for value in ends)
-    return f"[{low}, {high}] ({note}{comparison.n})"
+    digits = comparison.digits
+    if comparison.low * comparison.high > 0:  # an end must not read as zero where the verdict rests on it
+        digits += next((more for more in range(4) if all(round(end, digits + more) for end in ends)), 0)
+    low, high = (signed(end, digits) for end in ends)
+    return f"[{low}, {high}] ({'no spread, ' if comparison.no_spread else ''}{comparison.n})"
 
 
-def setting_number(value: float) -> str:
+def setting_number(value: object) -> str:
     """A hyper-parameter as papers print it: 0.01, 4e-5. Parses back to ten digits. A dash where there is none."""
+    if not isinstance(value, int | float):
+        return str(value)
     if math.isnan(value):
         return DASH
     if value == 0 or 1e-3 <= abs(value) < 1e6:
         return f"{value:.10g}"
     mantissa, _, exponent = f"{value:.9e}".partition("e")
     return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
+
+
+def listed(values: Iterable[object]) -> str:
+    """The distinct values that there are, sorted as texts, with commas; a dash for none."""
+    return ", ".join(sorted({str(value) for value in values if value == value and value not in (None, "")})) or DASH
 
 
 def escape_latex(text: str) -> str:

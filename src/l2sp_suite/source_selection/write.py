@@ -10,6 +10,7 @@ from dataclasses import astuple, fields
 from pathlib import Path
 
 from l2sp_suite.datasets import load_image
+from l2sp_suite.report import draw_similarity
 from l2sp_suite.source_selection.nearest import Nearest
 from l2sp_suite.source_selection.select import Selection, Similarity
 from l2sp_suite.utils.files import csv_text, write_atomically
@@ -20,8 +21,9 @@ __all__ = ["write_selection"]
 def write_selection(selection: Selection, root: Path) -> list[Path]:
     """Writes below `root`, a scale's folder of results, and returns the paths.
 
-    `source/<list>.csv` for each list, `source/similarity.csv`, `figures/classes.png`, and last `source/origin.json`,
-    with the checksums of the CSV files, by which a reader knows that they belong together. Other lists stay.
+    `source/<list>.csv` for each list, `source/similarity.csv`, `figures/classes.png`, and `source/origin.json`, with
+    the checksums of the CSV files, by which a reader knows that they belong together; last `figures/similarity.png`,
+    the matrix of superclasses and lists by targets. Other lists stay.
     """
     records = {f"{name}.csv": _list_text(entries) for name, entries in selection.lists.items()}
     columns = [item.name for item in fields(Similarity)]
@@ -34,7 +36,8 @@ def write_selection(selection: Selection, root: Path) -> list[Path]:
     }
     for name, content in files.items():
         write_atomically(root / name, content)
-    return [root / name for name in files]
+    write_atomically(root / "figures" / "similarity.png", draw_similarity(root))
+    return [*(root / name for name in files), root / "figures" / "similarity.png"]
 
 
 def _list_text(entries: Sequence[Nearest]) -> str:

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from l2sp_suite.config import PRINTED, RunSpec, override, scale_names
-from l2sp_suite.report import build_report, print_tables
+from l2sp_suite.config import CONFIGS, PRINTED, RunSpec, override, scale_names
+from l2sp_suite.report import build_report, print_tables, read_arms
 from l2sp_suite.runs import Run
 from l2sp_suite.sweeps.executor import check_jobs, run_all
 from l2sp_suite.sweeps.plan import Plan, expand, load_plan, pretraining_of, reproduction
@@ -62,7 +62,8 @@ def run_reproduction(options: Reproduction) -> int:
         if _state(spec) == "done":
             Run(spec).write_labels()  # a setting may have been selected, or a row renamed, since
     results = Path(options.results)
-    report = partial(build_report, results, options.scale, PRINTED)
+    arms = read_arms(CONFIGS / "sweep" / "table3.yaml")
+    report = partial(build_report, results, options.scale, PRINTED, arms)
     failed = _do(specs, options, _every(REPORT_EVERY, partial(report, figures=False, quiet=True)))
     try:
         report()

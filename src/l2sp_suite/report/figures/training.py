@@ -1,60 +1,87 @@
-"""What happens during training: the loss, and how far the shared weights are from w0 and from zero."""
+"""What happens during training, and where the penalties end: loss, and distances from w0, in all and by layer."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from statistics import fmean
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
 
-from matplotlib import rc_context
+import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter, NullLocator
 
-from l2sp_suite.report.captions import scale_note
-from l2sp_suite.report.figures.style import LOOK, STYLE, png
-from l2sp_suite.report.logs import Point
-from l2sp_suite.report.select import ARMS, group
+from l2sp_suite.report.figures.style import canvas, looks
+from l2sp_suite.report.load import Results
 
-__all__ = ["training"]
-
-_COLUMNS = {"loss": "loss of the batch", "distance_w0": "$||w - w_0||$", "distance_zero": "$||w||$"}
-_INCHES = 1.55  # height of a line of panels
+_COLUMNS = {"loss": "loss", "distance_w0": "$||w - w_0||$", "distance_zero": "$||w||$"}
 
 
-def training(points: Sequence[Point], titles: dict[str, str], scale: str) -> bytes:
-    """One line of panels per experiment of `titles` (its name and heading), in that order.
+def training(results: Results, experiments: Sequence[str]) -> bytes:
+    """One line of panels per experiment: loss and distances of the shared weights over the steps.
 
     Thick lines are means over the seeds that logged a step, thin ones the seeds.
     """
-    by_experiment = group(points, lambda point: point.experiment)
-    height = 1.15 + _INCHES * len(titles)
-    with rc_context({**STYLE, "font.size": 8}):
-        figure = Figure(figsize=(9, height))
-        figure.subplots_adjust(
-            left=0.08, right=0.985, top=1 - 0.87 / height, bottom=0.5 / height, hspace=0.62, wspace=0.25
-        )
-        axes = figure.subplots(len(titles), len(_COLUMNS), squeeze=False)
-        for line, (name, title) in zip(axes, titles.items(), strict=True):
-            for ax, column in zip(line, _COLUMNS, strict=True):
-                _panel(ax, by_experiment[name], column)
-            line[0].set_title(title, fontsize=9, loc="left")
-        for ax, name in zip(axes[0], _COLUMNS.values(), strict=True):
-            ax.annotate(name, (0.5, 1.28), xycoords="axes fraction", ha="center", fontsize=9)
-        for ax in axes[-1]:
-            ax.set_xlabel("step")
-        handles, labels = axes[0][0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="upper right", ncols=2, fontsize=9)
-        figure.text(0.08, 1 - 0.2 / height, f"Training; {scale_note(scale)}", fontsize=10)
-        return png(figure, dpi=110)  # many small panels
+    heads = [
+        f"{results.title(name)}: {_COLUMNS[column]}" if column == "loss" else _COLUMNS[column]
+        for name in experiments
+        for column in _COLUMNS
+    ]
+    panels = [(name, column) for name in experiments for column in _COLUMNS]
+    return _grid(results, "Training", results.curves, panels, heads, "step", _curve_panel)
 
 
-def _panel(ax: Axes, points: Sequence[Point], column: str) -> None:
-    for reg, label in ARMS.items():
-        color, _, line = LOOK[reg]
-        mine = [p for p in points if p.reg == reg and getattr(p, column) == getattr(p, column)]
-        for seed in group(mine, lambda p: p.seed).values():
-            ax.plot([p.step for p in seed], [getattr(p, column) for p in seed], color=color, alpha=0.25, lw=0.7)
-        means = {
-            step: fmean(getattr(p, column) for p in at) for step, at in sorted(group(mine, lambda p: p.step).items())
-        }
-        ax.plot(list(means), list(means.values()), color=color, linestyle=line, lw=1.4, label=label)
-    ax.margins(x=0.02)
+def _curve_panel(ax: Axes, curves: pd.DataFrame, column: str, look: dict[str, Any]) -> None:
+    by_seed = curves.pivot(index="step", columns="seed", values=column)
+    ax.plot(by_seed.index, by_seed, color=look["color"], alpha=0.25, lw=0.7)
+    ax.plot(by_seed.index, by_seed.mean(axis=1), lw=1.4, **{**look, "marker": ""})
+    ax.locator_params(nbins=4)
+
+
+def layers(results: Results, experiments: Sequence[str]) -> bytes:
+    """A panel per experiment: ||w - w0|| / ||w0|| of each shared weight, from the first to the last."""
+    heads = list(map(results.title, experiments))
+    panels = [(name, "$||w - w_0||\\;/\\;||w_0||$") for name in experiments]
+    return _grid(
+        results,
+        "Each layer at the end of training",
+        results.layers,
+        panels,
+        heads,
+        "layer, first to last",
+        _layer_panel,
+    )
+
+
+def _layer_panel(ax: Axes, norms: pd.DataFrame, column: str, look: dict[str, Any]) -> None:
+    norms = norms[norms.length_w0 > 0]
+    # A layer that did not move has no place on this axis: its line breaks.
+    ax.plot(norms.depth + 1, (norms.distance_w0 / norms.length_w0).replace(0, math.nan), lw=1, ms=2, **look)
+    ax.set_yscale("log")
+    ax.yaxis.set_minor_formatter(NullFormatter())
+    ax.yaxis.set_minor_locator(NullLocator())
+    ax.set_ylabel(column)
+
+
+def _grid(
+    results: Results,
+    title: str,
+    frame: pd.DataFrame,
+    panels: Sequence[tuple[str, str]],
+    heads: Sequence[str],
+    axis: str,
+    draw: Callable[[Axes, pd.DataFrame, str, dict[str, Any]], None],
+) -> bytes:
+    """Three panels in a line, each with what `draw` makes of the lines of an experiment and an arm."""
+    rows = -(-len(panels) // 3)
+    with canvas(9, 1.65 * rows - 0.45, font=8) as c:
+        axes = c.panels(len(panels), 3, gaps=(0.65, 0.45))
+        for ax, (name, column), head in zip(axes, panels, heads, strict=True):
+            for arm, look in looks(results.arms).items():
+                draw(ax, frame[(frame.experiment == name) & (frame.arm == arm)], column, look)
+            ax.set_title(head, fontsize=9, loc="left")
+            ax.margins(x=0.02)
+        for ax in axes[-3:]:
+            ax.set_xlabel(axis)
+        c.legend(axes[0])
+        c.title(title, results.scale)
+    return c.png
