@@ -10,5 +10,5 @@ END {
     print "\nEach option can be given to make in capitals or to the script as it stands, for example"
     print "  make reproduce SCALE=small SEEDS=1   =   .venv/bin/python experiments/reproduce.py scale=small seeds=1"
     print "SCALE=mini|small|paper  SEEDS=<number>  JOBS=<processes>  DATA=<folder of data sets>  SETS=cub200,davis|all"
-    print "ROW=<experiment>  DEVICE=a100|h100|l4|rtx4090  DRY=1 lists the runs  PYTHON=<interpreter of make setup>"
+    print "ROW=<experiment>  SELECTION=mini|small|subset_b  DEVICE=a100|h100|l4|rtx4090  DRY=1 lists the runs  PYTHON=<interpreter of make setup>"
 }
