@@ -89,6 +89,7 @@ def _nearest_mean(spread: float, nuisance: float, classes: int = 6) -> float:
     return float((guess == np.arange(classes)[:, None]).mean())
 
 
+@pytest.mark.slow
 def test_closer_classes_and_more_clutter_are_harder() -> None:
     far, close, plain = _nearest_mean(1.0, 0.5), _nearest_mean(0.1, 0.5), _nearest_mean(1.0, 0.05)
     assert plain > far > close and far > 0.3, "chance is 0.17"

@@ -74,7 +74,8 @@ def test_clips_are_read(worlds: Mapping[str, Path], small, name: str) -> None:
         assert all(data.parts[part].truth == pairs.truth for part, pairs in clean.parts.items())
         return
     for split, pairs in (("train", data.train), ("val", data.test)):
-        for first, second, truth, sequence in zip(pairs.first, pairs.second, pairs.truth, pairs.sequences, strict=True):
+        rows = list(zip(pairs.first, pairs.second, pairs.truth, pairs.sequences, strict=True))
+        for first, second, truth, sequence in rows[:: 1 + len(rows) // 12]:
             dataset = {"davis2016": "davis", "flying_chairs": "chairs"}.get(name, name.split("_")[0])
             clip = clip_of(small["clips"], SequenceId(dataset, sequence, split))
             start = 0 if dataset == "davis" else 1
