@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from report_trees import ARMS, PAPER, clone_of, write_run, write_tree
+from report_trees import ARMS, PAPER, clone_of, write_run
 
-from l2sp_suite.report import build_report, print_tables, scales_with_results
+from l2sp_suite.report import build_report, pictures, print_tables, scales_with_results
 from l2sp_suite.utils.errors import UserError
 from l2sp_suite.utils.files import write_atomically
 
@@ -25,8 +25,10 @@ def snapshot(root: Path) -> dict[str, bytes]:
     return {p.relative_to(root).as_posix(): p.read_bytes() for p in kept}
 
 
-def test_same_runs_same_bytes_figures_too(tmp_path: Path) -> None:
-    first, second = write_tree(tmp_path / "a"), tmp_path / "b"
+def test_same_runs_same_bytes_figures_too(
+    tree: Path, tmp_path: Path, drawn: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = tree, tmp_path / "b"
     for done in sorted(first.rglob("done.json"), reverse=True):  # another order of creation
         shutil.copytree(done.parent, second / done.parent.relative_to(first))
     written = build_report(first, "mini", PAPER, ARMS).written
@@ -34,8 +36,12 @@ def test_same_runs_same_bytes_figures_too(tmp_path: Path) -> None:
     assert snapshot(first) == snapshot(second)
     assert sorted(p.relative_to(first).as_posix() for p in written) == sorted(snapshot(first))
     before = snapshot(first)
+    monkeypatch.setattr(pictures, "_draw", lambda *_: 1 / 0)  # what is there is not drawn again
     build_report(first, "mini", PAPER, ARMS)
     assert snapshot(first) == before
+    with pytest.raises(ZeroDivisionError):
+        write_run(first, "dstl_cub200", "l2", 9, 0.5)  # but for other runs it is
+        build_report(first, "mini", PAPER, ARMS)
     for png in first.rglob("*.png"):
         assert png.read_bytes().startswith(b"\x89PNG") and b"Software" not in png.read_bytes()
 
@@ -115,7 +121,7 @@ def test_an_empty_scale_gives_dashes_and_no_rows_file(tmp_path: Path) -> None:
     assert sorted(p.name for p in written) == sorted([*tables, "figure1.png", "theory.png", "report.html"])
 
 
-def test_a_diverged_run_is_drawn_and_printed(tmp_path: Path) -> None:
+def test_a_diverged_run_is_drawn_and_printed(tmp_path: Path, drawn: None) -> None:
     for seed in range(2):
         for lr, value in ((0.1, 0.7), (0.4, float("nan") if seed else 0.1)):
             study = {"study": f"learning_rate/lr={lr}", "lr": lr}

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+from matplotlib.figure import Figure
+from matplotlib.text import Text
 from report_trees import ARMS, PAPER, edit, results_of, write_arms
 from test_report_pictures import FLOW, write_samples
 from test_report_tables import write_third_arm
@@ -140,12 +142,26 @@ def test_rows_that_say_nothing_are_no_ties(tmp_path: Path) -> None:
         assert "In none of 1 rows can L2-SP be told apart from L2. 2 more rows have one seed, or a run that" in text
 
 
-def test_a_third_arm_has_a_verdict_and_a_place_in_every_figure(tree: Path) -> None:
+def test_a_third_arm_has_a_verdict_and_a_place_in_every_figure(
+    tree: Path, drawn: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    legends: dict[str, list[str]] = {}
+    real = Figure.savefig
+
+    def savefig(figure: Figure, *args: object, **asked: object) -> None:
+        texts = [text.get_text() for text in figure.findobj(Text)]
+        legends[figure.get_suptitle().partition(";")[0]] = texts
+        real(figure, *args, **asked)
+
+    monkeypatch.setattr(Figure, "savefig", savefig)
     write_third_arm(tree)
     html, markdown = pages_of(tree)
     for text in (html, markdown):
         assert "L1-SP can be told apart from L2 in" in text and "L2-SP can be told apart from L2 in" in text
     assert "reg=l2,l2_sp,l1_sp" in markdown and "mini L1-SP" in markdown
+    for title in ("Training", "Each layer at the end of training", "Learning rates"):
+        assert {"L2", "L2-SP", "L1-SP"} <= set(legends[title]), title
+    assert any(text.startswith("L1-SP: ") for text in legends["L2-SP and L1-SP against L2, paired over seeds"])
 
 
 def test_the_answer_in_the_readme_is_renewed_and_nothing_else(tree: Path) -> None:

@@ -115,7 +115,7 @@ def test_runs_of_two_settings_are_not_pooled(tmp_path: Path) -> None:
         study_of(tmp_path)
 
 
-def test_tables_figures_and_page_tell_the_study(tmp_path: Path) -> None:
+def test_tables_figures_and_page_tell_the_study(tmp_path: Path, drawn: None) -> None:
     write_choice(tmp_path)
     write_study(tmp_path, {"least": 0.0, "random": 0.01, "whole": 0.02, "selected": 0.03})
     root = tmp_path / "mini"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import logging
 import sys
-from collections.abc import Iterable
+import zlib
+from collections.abc import Callable, Iterable
+from importlib.metadata import version
 from pathlib import Path
 from typing import TextIO
 
@@ -16,6 +19,7 @@ from l2sp_suite.report.paper import read_paper
 from l2sp_suite.report.sources import Study, nearest_table, read_sources, read_study, similarity_table, sources_table
 from l2sp_suite.report.table import FORMATS, Table
 from l2sp_suite.report.tables import SETTINGS_TABLES, settings_table, table1, table2, table3
+from l2sp_suite.report.texts import ROOT
 from l2sp_suite.report.theory import table7
 from l2sp_suite.utils.files import write_atomically
 
@@ -92,12 +96,13 @@ def _tables(results: Results, study: Study) -> list[Table]:
 def _figures_and_pages(
     results: Results, study: Study, tables: list[Table], all_pictures: bool, docs: Path | None
 ) -> None:
-    from l2sp_suite.report.pictures import STUDY_FIGURES, pictures  # with matplotlib
+    from l2sp_suite.report.pictures import STUDY_FIGURES, pictures
 
-    shown = pictures(results, study)
+    shown, stamp = pictures(results, study), _stamp(results)
     for picture in shown:
         if picture.draw:
-            _write(results, results.root / "figures" / picture.name, picture.draw())
+            path = results.root / "figures" / picture.name
+            _write(results, path, picture.draw() if picture.sample else _drawn(path, picture.draw, stamp))
     # Pictures of predictions stay where the run directories with their samples are gone, as rows do.
     drawn = {Path(picture.name).stem for picture in shown if picture.draw}
     _remove_stale(results.root / "figures", set(STUDY_FIGURES) - drawn, ("png",))
@@ -105,6 +110,31 @@ def _figures_and_pages(
     _write(results, results.root / "report.html", page(content, "results.html.j2"))
     if docs:
         _write(results, docs / f"{results.scale}.md", page(content, "results.md.j2"))
+
+
+def _stamp(results: Results) -> bytes:
+    """A checksum of all that figures are made of: records, words, code, matplotlib."""
+    suite, words = Path(__file__).parents[1], ROOT / "configs" / "report"
+    folders = {
+        results.root: "*.csv",
+        results.root / "source": "*",
+        words: "*",
+        suite / "theory": "*.py",
+        suite / "report": "**/*.py",
+    }
+    digest = hashlib.sha256(version("matplotlib").encode())
+    for path in [path for folder, pattern in folders.items() for path in sorted(folder.glob(pattern))]:
+        digest.update(path.read_bytes())
+    return digest.hexdigest().encode()
+
+
+def _drawn(path: Path, draw: Callable[[], bytes], stamp: bytes) -> bytes:
+    """The PNG of a figure, with the stamp as a comment; the one that is there, if it has that: drawing takes long."""
+    if path.is_file() and stamp in (there := path.read_bytes())[:200]:
+        return there
+    png, comment = draw(), b"tEXtSource\0" + stamp
+    chunk = (len(comment) - 4).to_bytes(4, "big") + comment + zlib.crc32(comment).to_bytes(4, "big")
+    return png[:33] + chunk + png[33:]  # behind the header
 
 
 def _write(results: Results, path: Path, content: str | bytes) -> None:

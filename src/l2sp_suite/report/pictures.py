@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from importlib import import_module
 from typing import Any
 
 from l2sp_suite.report.load import Results
@@ -35,14 +36,12 @@ class Picture:
 
 
 def pictures(results: Results, study: Study) -> list[Picture]:
-    """The figures that there is evidence for, and earlier ones of samples. Imports matplotlib."""
-    from l2sp_suite.report.figures import comparisons, sources, theory, training
-
+    """The figures that there is evidence for, and earlier ones of samples."""
     shown: list[Picture] = []
 
-    def add(name: str, draw: Callable[..., bytes] | None, *data: Any, alt: str = "", sample: bool = False) -> None:
+    def add(name: str, draw: str, *data: Any, alt: str = "", sample: bool = False) -> None:
         text = {part: results.say(value) for part, value in words("captions")["figures"][name].items()}
-        bound = partial(draw, *data) if draw else None
+        bound = partial(_draw, draw, *data) if draw else None
         shown.append(Picture(f"{name}.png", text["title"], alt or text["alt"], text["caption"], bound, sample))
 
     label = results.arms.label
@@ -55,7 +54,7 @@ def pictures(results: Results, study: Study) -> list[Picture]:
         ]
         add(
             "table3",
-            comparisons.forest,
+            "comparisons.forest",
             results,
             forest,
             alt=results.say("Minus {baseline}: ") + " " + "; ".join(texts),
@@ -63,33 +62,40 @@ def pictures(results: Results, study: Study) -> list[Picture]:
     if tried := sweeps(results):
         texts = [f"{results.title(s.experiment)}: {label(s.arm)} {len(s.good())} of {len(s.tried)}" for s in tried]
         alt = f"Settings at least as good as {label(results.arms.baseline)}: {'; '.join(texts)}"
-        add("settings", comparisons.settings, results, tried, alt=alt)
+        add("settings", "comparisons.settings", results, tried, alt=alt)
     if rungs := ladder(results):
         titles = ", ".join(dict.fromkeys(results.title(rung.experiment) for rung in rungs))
         alt = f"Test metric and distance to w0 of all arms over the learning rate: {titles}; numbers in the table"
-        add("learning_rate", comparisons.learning_rate, results, rungs, alt=alt)
+        add("learning_rate", "comparisons.learning_rate", results, rungs, alt=alt)
     if study.points:
         texts = [f"{name} {correlation_text(correlation(study.points, get))}" for name, get in study.measures.items()]
-        add("sources", sources.sources, results, study, alt=f"Rank correlation with similarity: {'; '.join(texts)}")
+        add("sources", "sources.sources", results, study, alt=f"Rank correlation with similarity: {'; '.join(texts)}")
     near = study.sources.similarity
     if len(near):
         best = near[near.kind == "family"].sort_values("similarity").groupby("target", sort=False).source.last()
         alt = f"Nearest family: {'; '.join(f'{target} {name}' for target, name in best.items())}"
-        add("similarity", sources.similarity, near, results.scale, alt=alt)
+        add("similarity", "sources.similarity", near, results.scale, alt=alt)
         if (results.root / "figures" / "classes.png").is_file():  # scripts/select_source.py has the images
             ranked = study.sources.nearest.sort_values("rank").groupby("target", sort=False).label
             alt = "; ".join(f"{target}: {', '.join(labels.head(NEAREST))}" for target, labels in ranked)
-            add("classes", None, alt=alt, sample=True)
+            add("classes", "", alt=alt, sample=True)
     for name, frame, draw in (
-        ("training", results.curves, training.training),
-        ("layers", results.layers, training.layers),
+        ("training", results.curves, "training.training"),
+        ("layers", results.layers, "training.layers"),
     ):
         several = [e for e in results.experiments(frame) if frame[frame.experiment == e].arm.nunique() > 1]
         if several:
             add(name, draw, results, several, alt=f"Panels: {', '.join(map(results.title, several))}")
-    add("figure1", theory.figure1)
-    add("theory", theory.theory)
+    add("figure1", "theory.figure1")
+    add("theory", "theory.theory")
     return [*shown, *_of_samples(results)]
+
+
+def _draw(function: str, *data: Any) -> bytes:
+    """Draws a figure; matplotlib, which takes a second to import, is imported with the module of the function."""
+    module, name = function.split(".")
+    drawn: bytes = getattr(import_module(f"l2sp_suite.report.figures.{module}"), name)(*data)
+    return drawn
 
 
 def _of_samples(results: Results) -> list[Picture]:
