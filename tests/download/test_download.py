@@ -142,6 +142,7 @@ HERE = "{site}/a.bin"
     [
         (b"older" * 10, HERE, '"zero"', None, ["bytes=50-"]),  # If-Range: so the answer is the whole changed file
         (b"other", "http://elsewhere/a.bin", None, None, [None]),  # dropped where no checksum would tell
+        (b"other", "http://elsewhere/a.bin", '"one"', None, [None]),  # even if its version is called the same
         (CONTENT[:99], "http://elsewhere/a.bin", None, "md5", ["bytes=99-"]),  # another mirror's
         (b"x" * 100, HERE, '"one"', "md5", ["bytes=100-", None]),  # spoilt: costs one more download
         (CONTENT, HERE, '"one"', "md5", [f"bytes={len(CONTENT)}-"]),  # nothing to add
