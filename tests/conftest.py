@@ -19,7 +19,7 @@ from l2sp_suite.config import ROOT, TrainConfig, compose
 from miniworld import ensure_world
 
 settings.register_profile("fast", max_examples=10, deadline=None)
-settings.register_profile("ci", max_examples=100, deadline=None)
+settings.register_profile("ci", max_examples=30, deadline=None)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))
 
 
