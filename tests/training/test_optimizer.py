@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from l2sp_suite.config import TrainConfig, compose
-from l2sp_suite.training import build_optimizer
+from l2sp_suite.config import TrainConfig, compose, spec_of
+from l2sp_suite.training import build_optimizer, train
 from l2sp_suite.training.optimizer import PenalizedOptimizer
 from l2sp_suite.utils.errors import UserError
 
@@ -226,3 +226,13 @@ def test_a_checkpoint_of_another_penalty_or_anchor_is_refused(w0: float, overrid
     other = {name: torch.full_like(tensor, w0) for name, tensor in anchor(model).items()}
     with pytest.raises(UserError, match=rf"cannot resume: .*{message}"):
         build_optimizer(model, other, run.arm, run.optim, {}).load_state_dict(state)
+
+
+@pytest.mark.parametrize("override", ["optim.name=Sgd", "reg.penalty=l2sp.L3", "optim.name=AdamW"])
+def test_wrong_settings_are_said_before_anything_is_read_or_trained(tmp_path, override: str) -> None:
+    paths = [f"paths.{name}='{tmp_path}/{name}'" for name in ("data", "results", "artifacts")]
+    more = ["optim.kwargs.momentum=null"] if override.endswith("AdamW") else []
+    spec = spec_of(["experiment=dstl_cub200", "scale=smoke", override, *more, *paths])
+    with pytest.raises(UserError, match=override.split("=")[0]):
+        train(spec)
+    assert not (tmp_path / "artifacts").exists()

@@ -15,7 +15,7 @@ from l2sp import Penalty
 from l2sp_suite.config import Arm, OptimConfig
 from l2sp_suite.utils.errors import UserError
 
-__all__ = ["PenalizedOptimizer", "build_optimizer"]
+__all__ = ["PenalizedOptimizer", "build_optimizer", "check_optimizer"]
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,16 @@ def build_optimizer(
         return PenalizedOptimizer(optimizer, penalty.attach(optimizer))
     except ValueError as error:
         raise UserError(f"reg={arm.name} with optim.name={optim.name}: {error}") from error
+
+
+def check_optimizer(arm: Arm, optim: OptimConfig) -> None:
+    """Builds the optimiser for a network of one weight, so that wrong settings are said before minutes go by.
+
+    Raises:
+        UserError: as `build_optimizer`.
+    """
+    model = nn.Linear(1, 1)
+    build_optimizer(model, model.state_dict(), arm, optim, {})
 
 
 def _penalty(model: nn.Module, pretrained: Mapping[str, Tensor], arm: Arm) -> Penalty:

@@ -17,7 +17,7 @@ from l2sp_suite.pretrained import save_weights
 from l2sp_suite.runs import Run, environment
 from l2sp_suite.tasks import Evaluation, Task, task_class
 from l2sp_suite.training.loop import fit, total_steps
-from l2sp_suite.training.optimizer import PenalizedOptimizer, build_optimizer
+from l2sp_suite.training.optimizer import PenalizedOptimizer, build_optimizer, check_optimizer
 from l2sp_suite.utils.errors import Diverged, UserError
 from l2sp_suite.utils.machine import cores, peak_memory
 
@@ -52,6 +52,7 @@ def train(spec: RunSpec, wait: bool = False) -> Run:
 def _train(spec: RunSpec, run: Run) -> None:
     started, cfg = time.monotonic(), spec.config
     device = _device(cfg.runtime.device)
+    check_optimizer(spec.arm, cfg.optim)
     task = task_class(cfg)(cfg, data_root(cfg))  # reads the data before minutes go into pre-training
     files = {**_files(cfg), **{key: train(source, wait=True).weights for key, source in spec.pretraining.items()}}
     torch.set_num_threads(cfg.runtime.threads or cores())
