@@ -1,31 +1,20 @@
 # The map of the project. Every target that needs it sets up .venv first.
 .DEFAULT_GOAL := help
-.PHONY: help setup data weights doctor rehearse reproduce source tables test lint smoke sheet
+.PHONY: help setup data weights doctor dry-run reproduce source tables smoke sheet test-fast test lint
 SHELL := /bin/bash
 
 PYTHON ?= python3
-SCALE ?= mini
-SEEDS ?= 3
-JOBS ?=
-DATA ?=
-RESULTS ?= results
-DRY ?=
-PICTURES ?=
-SETS ?= all
-ROW ?=
-DEVICE ?= a100
-FULL = $(if $(filter file,$(origin SCALE)),paper,$(SCALE))
+GIGABYTES := 9
 ENV := .venv/.ready
 RUN := .venv/bin/python
-FEW = $(if $(filter file,$(origin SEEDS)),1,$(SEEDS))
-GIGABYTES := 9
 
-campaign = $(RUN) experiments/reproduce.py --scale $(SCALE) --seeds $(SEEDS) --results "$(RESULTS)" \
-	$(if $(JOBS),--jobs $(JOBS)) $(if $(DATA),--data "$(DATA)") $(if $(filter-out 0,$(DRY)),--dry)
+# Each variable that is given goes to the script as the option of its name in small letters: SCALE=small is scale=small.
+# Defaults are the scripts' own.
+lower = $(shell echo $(1) | tr A-Z a-z)
+options = $(foreach name,$(1),$(if $($(name)),'$(call lower,$(name))=$($(name))'))
 
 help: ## this list
-	@grep -hE '^[a-z0-9%-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | awk -F'|' '{printf "  make %-16s %s\n", $$1, $$2}'
-	@echo "  variables: SCALE=mini|pocket|paper SEEDS=3 JOBS=<processes> DATA=<folder of data sets> SETS=cub200,davis ROW=<experiment> DEVICE=a100|h100|l4|rtx4090 RESULTS=results DRY=1 PICTURES=1 PYTHON=python3"
+	@awk -f scripts/make_help.awk $(MAKEFILE_LIST)
 
 setup: $(ENV) ## virtual environment in .venv with the pinned versions (Python 3.11.4 or newer)
 
@@ -37,38 +26,39 @@ $(ENV): requirements.lock pyproject.toml scripts/preflight.py
 	@.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
 	@touch $@
 
-data: $(ENV) ## the official data sets, or SETS=cub200,davis, fetched into DATA (data) and verified; says what has to be got by hand
-	@$(RUN) scripts/prepare_data.py "$(or $(SETS),all)" --data "$(or $(DATA),data)"
+data: $(ENV) ## the official data sets SETS=cub200,davis (or all), fetched and verified; says what has to be got by hand
+	@$(RUN) scripts/prepare_data.py $(call options,SETS DATA VERIFY KEEP)
 
-weights: $(ENV) ## the starting weights of SCALE=paper: fetched from timm, converted from what lies in DATA/weights/original
-	@$(RUN) scripts/prepare_weights.py --scale $(FULL) --data "$(or $(DATA),data)"
+weights: $(ENV) ## the pre-trained weights of a scale: fetched from timm, converted from what lies in DATA/weights/original
+	@$(RUN) scripts/prepare_weights.py $(call options,SCALE DATA CONVERT)
 
-doctor: $(ENV) ## whether the rows of SCALE=paper (or ROW=dstl_cub200) can start here: data, weights, disk, and their cost on a GPU
-	@$(RUN) scripts/doctor.py --scale $(FULL) --data "$(or $(DATA),data)" --seeds $(SEEDS) --device $(DEVICE) $(if $(ROW),--row $(ROW))
+doctor: $(ENV) ## whether the rows of a scale (or ROW=dstl_cub200) can start here: data, weights, disk, cost on a GPU
+	@$(RUN) scripts/doctor.py $(call options,SCALE DATA ROW DEVICE SEEDS)
 
-rehearse: $(ENV) ## every row of paper scale at full size, two steps each, on drawn files; 2 GB of disk, 20 minutes on 2 cores
-	@$(RUN) experiments/rehearse.py --results "$(RESULTS)" $(if $(ROW),--row $(ROW))
+dry-run: $(ENV) ## every row of paper scale at full size, two steps each, on drawn files; 2 GB of disk, 20 minutes on 2 cores
+	@$(RUN) experiments/dry_run.py $(call options,ROW RESULTS ARTIFACTS)
 
-reproduce: $(ENV) ## the runs that the tables need and are not done yet, then the tables
-	@$(campaign)
+reproduce: $(ENV) ## the runs that the tables need (or one PLAN of configs/sweep) and are not done yet, then the tables
+	@$(RUN) experiments/reproduce.py $(call options,SCALE SEEDS JOBS PLAN DATA RESULTS DRY)
 
-source: $(ENV) ## source classes chosen by their distance; at SCALE=mini pre-training on them and fine-tuning too, one seed or SEEDS=3, 7 minutes with one
-	@$(RUN) scripts/select_source.py choice=$(if $(filter paper,$(SCALE)),subset_b,$(SCALE)) "paths.results='$(RESULTS)'" \
-		$(if $(DATA),"paths.data='$(DATA)'")
-	@$(if $(filter mini,$(SCALE)),$(MAKE) -s sweep-sources SEEDS=$(FEW),$(RUN) scripts/report.py --results "$(RESULTS)" --scale $(SCALE))
+sweep-%: ## one plan of configs/sweep: sweep-table4, -table5, -table6, -learning_rate, -from_scratch, -selection, -sources, ...
+	@$(MAKE) -s reproduce PLAN=$*
 
-sweep-%: $(ENV) ## one plan of configs/sweep: sweep-table4, -table5, -table6, -learning_rate (short: -lr), -from_scratch, -selection, -alpha
-	@$(campaign) --plan $(if $(filter lr,$*),learning_rate,$*)
+source: $(ENV) ## source classes nearest to the targets, by SELECTION=mini, small or subset_b; then make sweep-sources
+	@$(RUN) scripts/select_source.py $(call options,SELECTION) \
+		$(if $(DATA),'paths.data=$(DATA)') $(if $(RESULTS),'paths.results=$(RESULTS)')
 
-tables: $(ENV) ## tables, figures, report.html and docs/results from the files under results/, without training
-	@$(RUN) scripts/report.py --results "$(RESULTS)" $(if $(filter results,$(RESULTS)),--docs docs) \
-		$(if $(filter-out 0,$(PICTURES)),--pictures)
+tables: $(ENV) ## tables, figures, report.html and pages of docs/ from the files under results/, without training
+	@$(RUN) scripts/report.py $(if $(RESULTS),,docs=docs readme=README.md) $(call options,RESULTS SCALE FIGURES PICTURES QUIET)
 
-smoke: $(ENV) ## every row of the miniature on the smallest world, in a minute or two; checks that all parts run, its numbers mean nothing
-	@$(RUN) experiments/reproduce.py --scale smoke --seeds 1 --results "$(RESULTS)" $(if $(JOBS),--jobs $(JOBS))
+smoke: $(ENV) ## every row of the miniature on the smallest world, in a minute or two: checks that all parts run
+	@$(RUN) experiments/reproduce.py scale=smoke seeds=1 $(call options,JOBS RESULTS)
 
 sheet: $(ENV) ## one picture of the miniature world: artifacts/sheet.png (draws the world first, a minute or two)
 	@$(RUN) scripts/sheet.py
+
+test-fast: $(ENV) ## the tests that train nothing and start no process, in less than a minute
+	@.venv/bin/python -m pytest -n auto -m "not slow"
 
 test: $(ENV) ## all tests
 	@.venv/bin/python -m pytest -n auto

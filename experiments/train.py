@@ -11,12 +11,11 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from l2sp_suite.config.compose import CONFIGS, register, typed
-from l2sp_suite.runs import report_line, run_of
-from l2sp_suite.training.trainer import train
-from l2sp_suite.utils.exit_codes import one_line_errors
+from l2sp_suite.config import CONFIGS, hydra_errors, register, resolve, typed
+from l2sp_suite.runs import Run
+from l2sp_suite.training import train
+from l2sp_suite.utils.exit_codes import INTERRUPTED, one_line_errors
 
-INTERRUPTED = 130
 failures: list[int] = []  # exit statuses of the points of a multirun that failed
 
 
@@ -24,18 +23,18 @@ failures: list[int] = []  # exit statuses of the points of a multirun that faile
 def main(config: DictConfig) -> None:
     """Trains what the command line names and prints its result; a failing point does not stop a multirun."""
     try:
-        with one_line_errors():  # inside Hydra, which would print a traceback of its own
-            cfg = typed(config)
-            found = run_of(cfg).done
-            print(f"{report_line(train(cfg, wait=True))}{', done before' if found else ''}", flush=True)
-    except SystemExit as left:
-        if HydraConfig.get().mode is not RunMode.MULTIRUN or left.code == INTERRUPTED:
+        with one_line_errors(), hydra_errors():  # inside Hydra, which would print a traceback of its own
+            spec = resolve(typed(config))
+            done_before = Run(spec).done
+            print(f"{train(spec, wait=True)}{', done before' if done_before else ''}", flush=True)
+    except SystemExit as error:
+        if HydraConfig.get().mode is not RunMode.MULTIRUN or error.code == INTERRUPTED:
             raise
-        failures.append(int(left.code or 0))
+        failures.append(int(error.code or 0))
 
 
 if __name__ == "__main__":
     register()
-    with one_line_errors():
+    with one_line_errors(), hydra_errors():
         main()
     raise SystemExit(max(failures, default=0))

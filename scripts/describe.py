@@ -1,5 +1,9 @@
 """Says what a run's network holds and what of it is penalised, without data or weights.
 
+Takes the overrides of experiments/train.py, and
+    format=text    text or json
+    step=false     whether to time a training step, in single precision
+
 python scripts/describe.py experiment=encnet50_pcontext scale=paper
 python scripts/describe.py experiment=encnet101_pcontext scale=paper step=true format=json
 """
@@ -8,35 +12,38 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import dataclass
 
 import yaml
 
-from l2sp_suite.config.compose import compose
-from l2sp_suite.preflight.describe import describe
+from l2sp_suite.config import compose, parse_options
+from l2sp_suite.preflight import describe
 from l2sp_suite.utils.errors import UserError
 from l2sp_suite.utils.exit_codes import one_line_errors
 
-_OWN = {"format": ("text", "json"), "step": ("false", "true")}
+
+@dataclass(frozen=True)
+class Options:
+    """Options of this script, beside the run's overrides."""
+
+    format: str = "text"
+    step: bool = False
 
 
-def main() -> None:
-    """Reads overrides as `experiments/train.py` does, and `format` and `step`."""
-    if {"-h", "--help"} & set(sys.argv):
+def main(arguments: list[str]) -> None:
+    """Prints the description of the run that the overrides name."""
+    if {"-h", "--help"} & set(arguments):
         print(__doc__)
         return
-    own, overrides = {key: options[0] for key, options in _OWN.items()}, []
-    for argument in sys.argv[1:]:
-        key, _, value = argument.partition("=")
-        if key not in own:
-            overrides.append(argument)
-        elif value not in _OWN[key]:
-            raise UserError(f"{argument}: use {key}={' or '.join(_OWN[key])}")
-        else:
-            own[key] = value
-    found = describe(compose(overrides), step=own["step"] == "true")
-    print(json.dumps(found, indent=1) if own["format"] == "json" else yaml.safe_dump(found, sort_keys=False), end="\n")
+    ours = [text for text in arguments if text.partition("=")[0] in ("format", "step")]
+    options = parse_options(Options, ours)
+    if options.format not in ("text", "json"):
+        raise UserError(f"format={options.format}: use text or json")
+    description = describe(compose([text for text in arguments if text not in ours]), options.step)
+    as_json = options.format == "json"
+    print(json.dumps(description, indent=1) if as_json else yaml.safe_dump(description, sort_keys=False).rstrip())
 
 
 if __name__ == "__main__":
     with one_line_errors():
-        main()
+        main(sys.argv[1:])

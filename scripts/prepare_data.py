@@ -1,37 +1,41 @@
-"""Fetches, unpacks and verifies the official data sets; without a name it only tells what there is.
+"""Fetches, unpacks and verifies the official data sets; without `sets` it only tells what there is.
 
 python scripts/prepare_data.py
-python scripts/prepare_data.py cub200 davis --data data
-python scripts/prepare_data.py all --verify
+python scripts/prepare_data.py sets=cub200,davis data=data
+python scripts/prepare_data.py sets=all verify=true
 """
 
 from __future__ import annotations
 
-import argparse
+import sys
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from l2sp_suite.download.command import prepare, report, verify
-from l2sp_suite.download.download import Patience
-from l2sp_suite.download.registry import OFFICIAL
-from l2sp_suite.download.sets import Wishes, state_of
+from l2sp_suite.config import parse_options
+from l2sp_suite.download import OFFICIAL, FetchOptions, RetryPolicy, prepare, report, state_of, verify
 from l2sp_suite.utils.exit_codes import one_line_errors
 
 
+@dataclass
+class Options:
+    """What the script takes."""
+
+    sets: list[str] = field(default_factory=list, metadata={"meaning": "names in configs/data, or all"})
+    data: str = field(default="data", metadata={"meaning": "folder of all data sets"})
+    verify: bool = field(default=False, metadata={"meaning": "fetch nothing"})
+    keep: bool = field(default=False, metadata={"meaning": "keep the archives after they were unpacked and verified"})
+
+
 def main() -> None:
-    """Reads the names, which commas may part too, and does what is asked for."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("sets", nargs="*", help=f"{', '.join(OFFICIAL)}, or all")
-    parser.add_argument("--data", type=Path, default=Path("data"), help="folder of all data sets (default: data)")
-    parser.add_argument("--verify", "--list", action="store_true", help="fetch nothing")
-    parser.add_argument("--keep", action="store_true", help="keep the archives after they were unpacked and verified")
-    args = parser.parse_args()
-    names = [name.strip() for given in args.sets for name in given.split(",") if name.strip()]
-    if not names:
-        print(report({name: state_of(entry, args.data) for name, entry in OFFICIAL.items()}, args.data))
-    elif args.verify:
-        verify(names, args.data)
+    """Tells what there is of the sets, and fetches them unless asked to verify alone."""
+    options = parse_options(Options, sys.argv[1:], __doc__ or "")
+    root = Path(options.data)
+    if not options.sets:
+        print(report({name: state_of(entry, root) for name, entry in OFFICIAL.items()}, root))
+    elif options.verify:
+        verify(options.sets, root)
     else:
-        prepare(names, args.data, Wishes(args.keep, Patience(timeout=60, tries=5, pause=3)))
+        prepare(options.sets, root, FetchOptions(options.keep, RetryPolicy(timeout=60, tries=5, pause=3)))
 
 
 if __name__ == "__main__":

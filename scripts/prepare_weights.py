@@ -1,62 +1,57 @@
-"""Gets the starting weights of Table 3's rows, or converts one published file.
+"""Gets the pre-trained weights of Table 3's rows, or converts one published file.
 
 What timm publishes is fetched, what lies in <data>/weights/original is converted, how to get the rest is said.
 
-python scripts/prepare_weights.py --scale paper --data /path/to/datasets
-python scripts/prepare_weights.py --convert resnet101_caffe ResNet-101-model.caffemodel data/weights/my.safetensors
+python scripts/prepare_weights.py scale=paper data=/path/to/datasets
+python scripts/prepare_weights.py convert=[resnet101_caffe,ResNet-101-model.caffemodel,data/weights/my.safetensors]
 """
 
 from __future__ import annotations
 
-import argparse
 import logging
+import sys
+from dataclasses import dataclass, field
 from pathlib import Path
 
-from l2sp_suite.pretrained.convert.nets import CONVERTERS, convert
-from l2sp_suite.pretrained.status import provide
-from l2sp_suite.sweeps.plan import table3
-from l2sp_suite.tasks.registry import outline
+from l2sp_suite.config import parse_options
+from l2sp_suite.pretrained import CONVERTERS, convert, provide
+from l2sp_suite.sweeps import table3
+from l2sp_suite.tasks import task_class
 from l2sp_suite.utils.errors import UserError
 from l2sp_suite.utils.exit_codes import one_line_errors
 
 
-def main() -> int:
-    """Reads the command line; the exit status is 0 if all weights that were asked for are there."""
-    lines = [f"  {name}: {converter.what}" for name, converter in CONVERTERS.items()]
-    parser = argparse.ArgumentParser(
-        description=__doc__,
-        epilog="\n".join(["converters:", *lines]),
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+@dataclass(frozen=True)
+class Options:
+    """Options of this script."""
+
+    scale: str = field(default="paper", metadata={"meaning": "mini, small or paper"})
+    data: str = field(default="data", metadata={"meaning": "folder of the data sets' folders"})
+    convert: list[str] = field(
+        default_factory=list, metadata={"meaning": f"[CONVERTER,SOURCE,TARGET]; converters: {', '.join(CONVERTERS)}"}
     )
-    parser.add_argument("--scale", default="paper", help="mini, pocket or paper")
-    parser.add_argument("--data", type=Path, default=Path("data"), help="folder of the data sets' folders")
-    parser.add_argument("--convert", nargs=3, metavar=("CONVERTER", "SOURCE", "TARGET"), help="make TARGET of SOURCE")
-    arguments = parser.parse_args()
-    if arguments.convert:
-        name, source, target = arguments.convert
-        checksum = convert(name, Path(source), Path(target))
-        print(f"{target}: made of {source} (sha256 {checksum})")
+
+
+def main(options: Options) -> int:
+    """Gets or converts; the exit status is 0 if all weights that were asked for are there."""
+    if options.convert:
+        if len(options.convert) != 3:
+            raise UserError("convert: give [CONVERTER,SOURCE,TARGET]")
+        name, source, target = options.convert
+        print(f"{target}: made of {source} (sha256 {convert(name, Path(source), Path(target))})")
         return 0
     logging.disable(logging.WARNING)
-    return 0 if _all(arguments.scale, arguments.data) else 1
-
-
-def _all(scale: str, data: Path) -> bool:
-    """Provides the weights of every row; says once what became of each."""
-    told: set[str] = set()
-    ready = True
-    for cfg in {item.cfg.experiment: item.cfg for item in table3(scale)}.values():
-        try:
-            states = provide(cfg, outline(cfg).starts, data)
-            lines = [f"{state.found}" + (f"\n  to do: {state.remedy}" if state.remedy else "") for state in states]
-            ready &= all(state.ready for state in states)
-        except UserError as error:
-            lines, ready = [str(error)], False
-        print("".join(f"{line}\n" for line in lines if line not in told), end="", flush=True)
-        told.update(lines)
-    return ready
+    printed, ready = set[str](), True
+    for cfg in table3(options.scale):
+        states = provide(cfg, task_class(cfg).summary(cfg).parts, Path(options.data))
+        ready &= all(state.ready for state in states)
+        for state in states:
+            text = state.message + (f"\n  to do: {state.remedy}" if state.remedy else "")
+            print(f"{text}\n" if text not in printed else "", end="", flush=True)
+            printed.add(text)
+    return 0 if ready else 1
 
 
 if __name__ == "__main__":
     with one_line_errors():
-        raise SystemExit(main())
+        raise SystemExit(main(parse_options(Options, sys.argv[1:], __doc__ or "")))

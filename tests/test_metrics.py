@@ -1,11 +1,14 @@
 """Metrics, against torchmetrics and against loops."""
 
+from __future__ import annotations
+
 import math
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 from torchmetrics.classification import BinaryJaccardIndex, MulticlassAccuracy, MulticlassJaccardIndex
 
 from l2sp_suite.metrics import ConfusionMatrix, EndPointError, RegionSimilarity, correct, end_point_errors, jaccard
@@ -13,7 +16,7 @@ from l2sp_suite.metrics import ConfusionMatrix, EndPointError, RegionSimilarity,
 cases = st.tuples(st.integers(2, 12), st.integers(0, 10**6), st.sampled_from([(7,), (5, 6), (2, 3, 4), (0,)]))
 
 
-def drawn(classes: int, seed: int, shape: tuple[int, ...]) -> tuple[torch.Tensor, torch.Tensor]:
+def drawn(classes: int, seed: int, shape: tuple[int, ...]) -> tuple[Tensor, Tensor]:
     """Predictions int64 and truth uint8, of which a tenth is ignored."""
     generator = torch.Generator().manual_seed(seed)
     prediction, truth = (torch.randint(classes, shape, generator=generator) for _ in range(2))
@@ -21,37 +24,31 @@ def drawn(classes: int, seed: int, shape: tuple[int, ...]) -> tuple[torch.Tensor
     return prediction, truth.to(torch.uint8)
 
 
-def counted(classes: int, *updates: tuple[torch.Tensor, torch.Tensor]) -> ConfusionMatrix:
+def counted(classes: int, *updates: tuple[Tensor, Tensor]) -> ConfusionMatrix:
     matrix = ConfusionMatrix(classes)
     for prediction, truth in updates:
         matrix.update(prediction, truth)
     return matrix
 
 
+@settings(deadline=None)
 @given(cases)
-def test_is_what_a_loop_counts(case: tuple[int, int, tuple[int, ...]]) -> None:
-    prediction, truth = drawn(*case)
-    expected = [[0] * case[0] for _ in range(case[0])]
+def test_matrix_is_what_a_loop_counts_and_agrees_with_torchmetrics(case: tuple[int, int, tuple[int, ...]]) -> None:
+    (classes, _, shape), (prediction, truth) = case, drawn(*case)
+    expected = [[0] * classes for _ in range(classes)]
     for p, t in zip(prediction.flatten().tolist(), truth.flatten().tolist(), strict=True):
         if t != 255:
             expected[t][p] += 1
-    found = counted(case[0], (prediction, truth))
-    assert found.tolist() == expected and found.matrix.dtype == torch.int64
-    union = [sum(expected[c]) + sum(row[c] for row in expected) - expected[c][c] for c in range(case[0])]
-    iou = [expected[c][c] / union[c] if union[c] else 0.0 for c in range(case[0])]
-    assert found.iou().tolist() == iou
-    assert found.miou() == pytest.approx(sum(iou) / case[0], abs=1e-12)
-
-
-@settings(deadline=None)
-@given(cases.filter(lambda case: case[2] != (0,)))
-def test_agrees_with_torchmetrics(case: tuple[int, int, tuple[int, ...]]) -> None:
-    prediction, truth = drawn(*case)
-    found = counted(case[0], (prediction, truth))
-    index = MulticlassJaccardIndex(case[0], average="none", ignore_index=255, zero_division=0)
-    accuracy = MulticlassAccuracy(case[0], average="micro", ignore_index=255)
-    torch.testing.assert_close(found.iou().float(), index(prediction, truth.long()))
-    assert found.pixel_accuracy() == pytest.approx(float(accuracy(prediction, truth.long())), abs=1e-6)
+    matrix = counted(classes, (prediction, truth))
+    assert matrix.tolist() == expected and matrix.matrix.dtype == torch.int64
+    union = [sum(expected[c]) + sum(row[c] for row in expected) - expected[c][c] for c in range(classes)]
+    iou = [expected[c][c] / union[c] if union[c] else 0.0 for c in range(classes)]
+    assert matrix.iou().tolist() == iou and matrix.miou() == pytest.approx(sum(iou) / classes, abs=1e-12)
+    if shape != (0,):
+        index = MulticlassJaccardIndex(classes, average="none", ignore_index=255, zero_division=0)
+        accuracy = MulticlassAccuracy(classes, average="micro", ignore_index=255)
+        torch.testing.assert_close(matrix.iou().float(), index(prediction, truth.long()))
+        assert matrix.pixel_accuracy() == pytest.approx(float(accuracy(prediction, truth.long())), abs=1e-6)
 
 
 @given(cases, st.integers(0, 10**6))
@@ -61,44 +58,38 @@ def test_updates_pool(case: tuple[int, int, tuple[int, ...]], seed: int) -> None
     assert counted(case[0], one, two).tolist() == counted(case[0], pooled).tolist()
 
 
-def test_rows_are_truth() -> None:
-    found = counted(3, (torch.tensor([2, 2, 1]), torch.tensor([0, 0, 1])))
-    assert found.tolist() == [[0, 0, 2], [0, 1, 0], [0, 0, 0]]
-    assert found.pixel_accuracy() == 1 / 3
-    assert found.iou().tolist() == [0, 1, 0]
-
-
-def test_class_without_a_pixel_counts_as_zero() -> None:
-    found = counted(4, (torch.tensor([0, 1]), torch.tensor([0, 1])))
-    assert found.iou().tolist() == [1, 1, 0, 0]
-    assert found.miou() == 0.5
-
-
-def test_ignored_pixels_count_on_neither_side() -> None:
-    found = counted(2, (torch.tensor([[1, 1], [0, 1]]), torch.tensor([[255, 1], [0, 255]], dtype=torch.uint8)))
-    assert found.tolist() == [[1, 0], [0, 1]]
-    other = ConfusionMatrix(2, ignored=-1)
-    other.update(torch.tensor([0, 7]), torch.tensor([0, -1]))  # what is predicted there may be anything
-    assert other.tolist() == [[1, 0], [0, 0]]
-
-
-def test_without_any_labelled_pixel() -> None:
-    found = counted(3, (torch.zeros(4).long(), torch.full((4,), 255)))
-    assert (found.pixel_accuracy(), found.miou()) == (0, 0)
+@pytest.mark.parametrize(
+    ("prediction", "truth", "rows", "iou"),
+    [
+        ([2, 2, 1], [0, 0, 1], [[0, 0, 2], [0, 1, 0], [0, 0, 0]], [0, 1, 0]),  # rows are truth
+        ([0, 1], [0, 1], [[1, 0, 0], [0, 1, 0], [0, 0, 0]], [1, 1, 0]),  # a class without a pixel counts as 0
+        ([1, 1, 0, 1], [255, 1, 0, 255], [[1, 0, 0], [0, 1, 0], [0, 0, 0]], [1, 1, 0]),  # ignored on either side
+        ([7, 0], [255, 0], [[1, 0, 0], [0, 0, 0], [0, 0, 0]], [1, 0, 0]),  # what is predicted there may be anything
+        ([0, 0], [255, 255], [[0] * 3] * 3, [0, 0, 0]),
+    ],
+)
+def test_matrix_by_hand(prediction: list[int], truth: list[int], rows: list[list[int]], iou: list[float]) -> None:
+    matrix = counted(3, (torch.tensor(prediction), torch.tensor(truth, dtype=torch.uint8)))
+    assert matrix.tolist() == rows and matrix.iou().tolist() == iou and matrix.miou() == pytest.approx(sum(iou) / 3)
+    total = sum(map(sum, rows))
+    assert matrix.pixel_accuracy() == (sum(rows[c][c] for c in range(3)) / total if total else 0)
+    other = ConfusionMatrix(3, ignored=-1)
+    other.update(torch.tensor([7, 0]), torch.tensor([-1, 0]))
+    assert other.tolist() == [[1, 0, 0], [0, 0, 0], [0, 0, 0]]
 
 
 def test_counts_beyond_single_precision() -> None:
-    found = ConfusionMatrix(2)
-    found.matrix += torch.tensor([[2**24 + 1, 0], [0, 2**24]])
-    found.update(torch.tensor([0]), torch.tensor([1]))
-    assert found.tolist()[0][0] == 16777217
-    assert found.pixel_accuracy() == (2**25 + 1) / (2**25 + 2) < 1
+    matrix = ConfusionMatrix(2)
+    matrix.matrix += torch.tensor([[2**24 + 1, 0], [0, 2**24]])
+    matrix.update(torch.tensor([0]), torch.tensor([1]))
+    assert matrix.tolist()[0][0] == 16777217
+    assert matrix.pixel_accuracy() == (2**25 + 1) / (2**25 + 2) < 1
 
 
 def test_large_map_of_many_classes_in_bytes() -> None:
     truth = (torch.arange(250 * 250) % 250).view(250, 250).to(torch.uint8)  # 250 * 250 overflows a byte
-    found = counted(250, (truth.clone(), truth))
-    assert torch.equal(found.matrix, 250 * torch.eye(250, dtype=torch.int64))
+    matrix = counted(250, (truth.clone(), truth))
+    assert torch.equal(matrix.matrix, 250 * torch.eye(250, dtype=torch.int64))
 
 
 @pytest.mark.parametrize(
@@ -117,6 +108,7 @@ def test_needs_a_class() -> None:
         ConfusionMatrix(0)
 
 
+@pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU here")
 def test_same_on_a_gpu() -> None:
     prediction, truth = drawn(9, 0, (30, 40))
@@ -128,10 +120,10 @@ def test_correct() -> None:
     assert correct(logits, torch.tensor([1, 0, 0])) == 2
 
 
-# Masks of films
+# Masks of clips
 
 
-def masks(seed: int, height: int = 5, width: int = 7) -> tuple[torch.Tensor, torch.Tensor]:
+def masks(seed: int, height: int = 5, width: int = 7) -> tuple[Tensor, Tensor]:
     """Two masks uint8 of 0 and 1, neither empty."""
     generator = torch.Generator().manual_seed(seed)
     one, two = ((torch.rand(height, width, generator=generator) < 0.4).to(torch.uint8) for _ in range(2))
@@ -163,58 +155,43 @@ def test_masks_that_are_none(value: int, shape: tuple[int, int], message: str) -
 
 
 @given(st.lists(st.lists(st.integers(0, 10**6), min_size=3, max_size=6), min_size=1, max_size=4), st.booleans())
-def test_region_similarity_is_its_definition(films: list[list[int]], alternate: bool) -> None:
-    found = RegionSimilarity()
-    order = [(time, k) if alternate else (k, time) for k, film in enumerate(films) for time in range(len(film))]
+def test_region_similarity_is_its_definition(clips: list[list[int]], alternate: bool) -> None:
+    region = RegionSimilarity()
+    order = [(time, k) if alternate else (k, time) for k, clip in enumerate(clips) for time in range(len(clip))]
     for entry in sorted(order):
         time, k = entry if alternate else entry[::-1]
-        found.update(f"film {k}", *masks(films[k][time]))
+        region.update(f"clip {k}", *masks(clips[k][time]))
     means = []
-    for film in films:
-        counted_frames = [jaccard(*masks(seed)) for seed in film[1:-1]]
-        means.append(sum(counted_frames) / len(counted_frames))
-    assert list(found.by_sequence().values()) == pytest.approx(means, abs=1e-12)
-    assert set(found.by_sequence()) == {f"film {k}" for k in range(len(films))}
-    assert found.value() == pytest.approx(sum(means) / len(means), abs=1e-12)
+    for clip in clips:
+        frames = [jaccard(*masks(seed)) for seed in clip[1:-1]]
+        means.append(sum(frames) / len(frames))
+    assert list(region.by_sequence().values()) == pytest.approx(means, abs=1e-12)
+    assert set(region.by_sequence()) == {f"clip {k}" for k in range(len(clips))}
+    assert region.value() == pytest.approx(sum(means) / len(means), abs=1e-12)
 
 
-def test_region_similarity_of_sequences_not_of_frames() -> None:
-    found, on, off = RegionSimilarity(), torch.ones(2, 2), torch.zeros(2, 2)
-    for _ in range(3):
-        found.update("short", on, on)
-    for time in range(12):
-        found.update("long", on if time in (0, 11) else off, on)  # right only where it does not count
-    assert found.by_sequence() == {"short": 1.0, "long": 0.0}
-    assert found.value() == 0.5
-
-
-def test_sequences_without_a_frame_that_counts() -> None:
-    found, mask = RegionSimilarity(), torch.ones(2, 2)
+def test_region_similarity_of_sequences_not_of_frames_and_without_the_first_and_the_last() -> None:
+    region, on, off = RegionSimilarity(), torch.ones(2, 2), torch.zeros(2, 2)
     with pytest.raises(ValueError, match="no sequence"):
-        found.value()
+        region.value()
+    with pytest.raises(ValueError, match="shape"):  # what is refused leaves no trace
+        region.update("other", on, torch.ones(2, 3))
     for _ in range(3):
-        found.update("bear", mask, mask)
-    found.update("swan", mask, mask)
-    found.update("swan", mask, mask)
-    for ask in (found.value, found.by_sequence):
+        region.update("short", on, on)
+    for time in range(12):
+        region.update("long", on if time in (0, 11) else off, on)  # right only where it does not count
+    assert region.by_sequence() == {"short": 1.0, "long": 0.0} and region.value() == 0.5 and region.counted == 11
+    for _ in range(2):
+        region.update("swan", on, on)
+    for ask in (region.value, region.by_sequence):
         with pytest.raises(ValueError, match="'swan' has 2 frames"):
             ask()
-    found.update("swan", mask, mask)
-    assert found.value() == 1
-
-
-def test_a_frame_that_is_refused_does_not_count() -> None:
-    found = RegionSimilarity()
-    with pytest.raises(ValueError, match="shape"):
-        found.update("bear", torch.ones(2, 2), torch.ones(2, 3))
-    with pytest.raises(ValueError, match="no sequence"):
-        found.value()
 
 
 # Fields of motion
 
 
-def fields(seed: int, shape: tuple[int, ...], share: float = 0.7) -> tuple[torch.Tensor, torch.Tensor]:
+def fields(seed: int, shape: tuple[int, ...], share: float = 0.7) -> tuple[Tensor, Tensor]:
     """Flow (*leading, 2, H, W) and truth (*leading, 3, H, W), NaN where it is not valid."""
     generator = torch.Generator().manual_seed(seed)
     *leading, height, width = shape
@@ -226,7 +203,7 @@ def fields(seed: int, shape: tuple[int, ...], share: float = 0.7) -> tuple[torch
     return flow, truth
 
 
-def listed(flow: torch.Tensor, truth: torch.Tensor) -> list[float]:
+def listed(flow: Tensor, truth: Tensor) -> list[float]:
     """Errors of the valid pixels, one by one."""
     rows = zip(flow.movedim(-3, -1).reshape(-1, 2).tolist(), truth.movedim(-3, -1).reshape(-1, 3).tolist(), strict=True)
     return [math.hypot(u - x, v - y) for (u, v), (x, y, valid) in rows if valid]
@@ -243,36 +220,33 @@ def test_end_point_errors_one_by_one(shape: tuple[int, ...]) -> None:
 
 @given(st.integers(0, 10**6), st.integers(0, 10**6))
 def test_end_point_error_pools_pixels(first: int, second: int) -> None:
-    found, every = EndPointError(), []
+    error, every = EndPointError(), []
     for flow, truth in (fields(first, (2, 4, 5)), fields(second, (3, 3), share=0.3), fields(1, (6, 6), share=0)):
-        found.update(flow, truth)
+        error.update(flow, truth)
         every += listed(flow, truth)
-    assert found.value() == pytest.approx(sum(every) / len(every), rel=1e-5)
+    assert error.value() == pytest.approx(sum(every) / len(every), rel=1e-5)
 
 
 def test_end_point_error_in_closed_form() -> None:
-    found, flow, truth = EndPointError(), torch.zeros(2, 2, 2), torch.ones(3, 2, 2)
+    error, flow, truth = EndPointError(), torch.zeros(2, 2, 2), torch.ones(3, 2, 2)
     flow[0], flow[1] = 4, -3
-    found.update(flow, truth)
-    assert found.value() == 5
-    found.update(truth[:2], truth)
-    assert found.value() == 2.5
+    error.update(flow, truth)
+    assert error.value() == 5
+    error.update(truth[:2], truth)
+    assert error.value() == 2.5
 
 
-def test_end_point_error_beyond_single_precision() -> None:
-    found, flow, truth = EndPointError(), torch.zeros(2, 1, 2), torch.ones(3, 1, 2)
+def test_end_point_error_beyond_single_precision_and_of_nothing() -> None:
+    error, flow, truth = EndPointError(), torch.zeros(2, 1, 2), torch.ones(3, 1, 2)
     truth[:2] = 0
     flow[0, 0, 0], flow[0, 0, 1] = 2.0**25, 1
-    found.update(flow, truth)
-    found.update(flow, truth)
-    assert found.value() == (2**25 + 1) / 2
-
-
-def test_no_valid_pixel() -> None:
-    found = EndPointError()
-    found.update(*fields(0, (2, 4, 5), share=0))
+    for _ in range(2):
+        error.update(flow, truth)
+    assert error.value() == (2**25 + 1) / 2
+    nothing = EndPointError()
+    nothing.update(*fields(0, (2, 4, 5), share=0))
     with pytest.raises(ValueError, match="no valid pixel"):
-        found.value()
+        nothing.value()
 
 
 @pytest.mark.parametrize(

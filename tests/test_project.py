@@ -1,14 +1,18 @@
-"""The shape of the project: imports one way, nobody but one module knows L2-SP, one source of pins, small pieces."""
+"""The shape of the project: imports one way, what is imported is declared, one source of pins, small pieces."""
 
 import ast
 import re
 import subprocess
 import sys
+import tomllib
+from importlib import metadata
 from pathlib import Path
 
+import pytest
 import yaml
+from packaging.requirements import Requirement
 
-from l2sp_suite.config.compose import ROOT
+from l2sp_suite.config import ROOT
 
 CODE = [p for folder in ("src", "experiments", "scripts") for p in sorted((ROOT / folder).rglob("*.py"))]
 
@@ -37,26 +41,52 @@ def test_environment_takes_its_pins_from_the_lock() -> None:
     assert all(re.fullmatch(r"[A-Za-z0-9_.-]+==[^ ;]+( ; .+)?", line) for line in lines)
 
 
-def test_lock_satisfies_every_declared_dependency() -> None:
-    import tomllib
+def canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
 
-    from packaging.requirements import Requirement
 
+def declared(*extras: str) -> dict[str, Requirement]:
+    """The requirements of pyproject.toml with the named extras, by canonical name."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    locked = dict(
-        line.split(" ;")[0].split("==")
-        for line in (ROOT / "requirements.lock").read_text().splitlines()
-        if "==" in line
-    )
-    locked = {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in locked.items()}
-    declared = project["dependencies"] + [d for extra in project["optional-dependencies"].values() for d in extra]
-    for requirement in map(Requirement, declared):
-        assert requirement.specifier.contains(locked[re.sub(r"[-_.]+", "-", requirement.name).lower()]), requirement
+    lines = project["dependencies"] + [line for extra in extras for line in project["optional-dependencies"][extra]]
+    return {canonical(requirement.name): requirement for requirement in map(Requirement, lines)}
 
 
-def test_import_l2sp_loads_no_torch_until_asked() -> None:
-    code = "import sys, l2sp; assert 'torch' not in sys.modules; l2sp.StartingPoint; assert 'torch' in sys.modules"
-    subprocess.run([sys.executable, "-c", code], check=True)
+def test_lock_satisfies_every_declared_dependency() -> None:
+    lines = (ROOT / "requirements.lock").read_text().splitlines()
+    pins = dict(line.split(" ;")[0].split("==") for line in lines if "==" in line)
+    locked = {canonical(name): version for name, version in pins.items()}
+    for name, requirement in declared("suite", "small", "slurm", "dev").items():
+        assert requirement.specifier.contains(locked[name]), requirement
+
+
+@pytest.mark.parametrize("package,extras", [("l2sp", ()), ("l2sp_suite", ("suite", "small", "slurm"))])
+def test_what_a_package_imports_is_declared(package: str, extras: tuple[str, ...]) -> None:
+    trees = [ast.parse(path.read_text()) for path in sorted((ROOT / "src" / package).rglob("*.py"))]
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    names = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    names |= {node.module for node in nodes if isinstance(node, ast.ImportFrom) and node.module and not node.level}
+    ours = {path.name for path in (ROOT / "src").iterdir()} if package != "l2sp" else {"l2sp"}
+    modules = {name.split(".")[0] for name in names} - set(sys.stdlib_module_names) - ours
+    distributions = metadata.packages_distributions()
+    known = set(declared(*extras))
+    assert not {module for module in modules if known.isdisjoint(map(canonical, distributions.get(module, ())))}
+
+
+@pytest.mark.slow
+def test_make_gives_its_variables_to_the_scripts_as_options() -> None:
+    def make(*arguments: str) -> str:
+        call = ["make", "-o", ".venv/.ready", *arguments]
+        return subprocess.run(call, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+
+    assert "experiments/reproduce.py 'scale=small' 'seeds=1'" in make("-n", "reproduce", "SCALE=small", "SEEDS=1")
+    assert "'plan=table4' 'data=/a b'" in " ".join(make("-n", "sweep-table4", "DATA=/a b").split())
+    text = make("help")
+    targets = re.findall(r"^([a-z%-]+):.*## ", (ROOT / "Makefile").read_text(), flags=re.MULTILINE)
+    assert [name for name in targets if f"  make {name} " not in text] == []
+    assert "experiments/reproduce.py scale= seeds= jobs= plan= data= results= dry=" in text
+    scripts = set(re.findall(r"\b((?:experiments|scripts)/\w+\.py)", text))
+    assert not [script for script in scripts if not (ROOT / script).exists()]
 
 
 def test_no_data_and_no_path_of_a_machine_is_committed() -> None:
@@ -82,6 +112,7 @@ def test_no_data_and_no_path_of_a_machine_is_committed() -> None:
     assert not [f for f in texts if f != "tests/test_project.py" and homes.search((ROOT / f).read_text())]
 
 
+@pytest.mark.slow
 def test_preflight_refuses_an_old_python_and_a_full_disk() -> None:
     script = ROOT / "scripts" / "preflight.py"
     ok = subprocess.run([sys.executable, script, "--gigabytes", "0"], capture_output=True, text=True, check=False)

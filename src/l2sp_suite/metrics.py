@@ -16,9 +16,10 @@ def correct(logits: Tensor, labels: Tensor) -> int:
 
 
 class ConfusionMatrix:
-    """Counts of pixels by truth (row) and prediction (column), pooled over all updates (docs: protocol 1.9).
+    """Counts of pixels by truth (row) and prediction (column), pooled over all updates.
 
     `matrix`: int64 (C, C) on the CPU. Pixels whose truth is `ignored` count nowhere.
+    Source: docs/protocols/encnet.md#evaluation.
     """
 
     def __init__(self, classes: int, ignored: int = 255) -> None:

@@ -1,4 +1,4 @@
-"""Build a part of the miniature world on disk, once, whole or not at all; recognise it and check it later."""
+"""Build a part of the data on disk, once, whole or not at all; recognise it and check it later."""
 
 from __future__ import annotations
 
@@ -11,62 +11,64 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
+from miniworld.errors import WorldError
+from miniworld.parts import PARTS, named_recipe
+from miniworld.recipes import Recipe
 
-from l2sp_suite.utils.errors import UserError
-from l2sp_suite.utils.machine import cores
-from miniworld.generators import PARTS, Part, PartRecipe, named_recipe
-from miniworld.recipe import Recipe
+__all__ = ["Progress", "build_world", "check_world", "ensure_world"]
 
-__all__ = ["build_world", "check_world", "ensure_world"]
+Progress = Callable[[int, int], None]
+"""Is told how many jobs (images, scenes or clips) are done, and of how many."""
 
 _ITEMS = (".jpg", ".png", ".ppm", ".pfm", ".flo")
 _FEW = 10
-"""So many chunks of work are worth more than one process."""
+"""Fewer chunks of jobs are not worth more than one process."""
 
 
-def ensure_world(artifacts: Path, name: str, part: str | None) -> Path:
-    """A part of a named world (`data.part`, `scale.world`) in its place under `artifacts`, built if it is not there.
+def ensure_world(artifacts: Path, name: str, part: str, progress: Progress | None = None) -> Path:
+    """Return the folder of a part's named recipe under ``artifacts``; it is built if it is not there.
 
-    Raises UserError for an unknown name or part, and as `build_world` does.
+    Raises WorldError for an unknown name or part, and as :func:`build_world` does.
     """
     recipe = named_recipe(name, part)
-    return build_world(artifacts / "world" / recipe.digest(), recipe)
+    return build_world(Path(artifacts) / "world" / recipe.digest(), recipe, progress=progress)
 
 
-def build_world(root: Path, recipe: PartRecipe | None = None, workers: int | None = None, verify: bool = False) -> Path:
-    """Write the part of ``recipe`` (default: ``Recipe()``) at ``root`` unless it is there; returns ``root``.
+def build_world(
+    root: Path, recipe: Recipe, workers: int | None = None, verify: bool = False, progress: Progress | None = None
+) -> Path:
+    """Write the part of ``recipe`` at ``root`` unless it is there; return ``root``.
 
     It is built in a sibling folder and renamed at the end, so ``root`` is whole or absent, and of several
-    processes that build at once one wins and the others use its result. A world already there is checked
+    processes that build at once one wins and the others use its result. A part already there is checked
     (:func:`check_world`). ``workers``: processes (default: the cores this process may use); the result does
     not depend on it.
 
-    Raises :class:`~l2sp_suite.utils.errors.UserError` if something else, or a damaged world, lies at ``root``.
+    Raises :class:`~miniworld.errors.WorldError` if something else, or a damaged part, lies at ``root``.
     """
-    root, recipe = Path(root), recipe or Recipe()
+    root = Path(root)
     if _occupied(root):
         check_world(root, recipe, verify=verify)
         return root
     root.parent.mkdir(parents=True, exist_ok=True)
     draft = root.parent / f".{root.name}.building-{os.getpid()}-{uuid.uuid4().hex[:12]}"
-    _sweep(root)
+    _remove_abandoned_drafts(root)
     draft.mkdir()
     try:
-        _write(draft, recipe, workers)
+        _write(draft, recipe, workers, progress or (lambda done, total: None))
         _publish(draft, root, recipe)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
     return root
 
 
-def _sweep(root: Path) -> None:
+def _remove_abandoned_drafts(root: Path) -> None:
     """Removes the drafts of processes that were killed."""
     for draft in root.parent.glob(f".{root.name}.building-*-*"):
         try:
@@ -77,16 +79,16 @@ def _sweep(root: Path) -> None:
             pass  # somebody else's, or not one of ours
 
 
-def check_world(root: Path, recipe: PartRecipe | None = None, *, verify: bool = False) -> None:
-    """Check the world at ``root``: recipe (if given), and every file present with its size, no image or flow more.
+def check_world(root: Path, recipe: Recipe | None = None, *, verify: bool = False) -> None:
+    """Check the part at ``root``: recipe (if given), and every file present with its size, no image or flow more.
 
     ``verify`` reads every file and compares its sha256.
 
-    Raises :class:`~l2sp_suite.utils.errors.UserError` on any difference.
+    Raises :class:`~miniworld.errors.WorldError` on any difference.
     """
     facts = _read_facts(root)
     if recipe is not None and facts.get("digest") != recipe.digest():
-        raise UserError(f"{root}: holds a miniature world of another recipe; delete the folder or choose another path")
+        raise WorldError(f"{root}: holds data of another recipe; delete the folder or choose another path")
     try:
         text = (root / "checksums.txt").read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):
@@ -100,8 +102,8 @@ def check_world(root: Path, recipe: PartRecipe | None = None, *, verify: bool = 
             raise _damaged(root, name)
     images = sum(name.endswith(_ITEMS) for _, _, names in os.walk(root) for name in names)
     if images != sum(name.endswith(_ITEMS) for _, name in rows):
-        raise UserError(
-            f"{root}: images or flows were added to the miniature world; delete the folder and build it again"
+        raise WorldError(
+            f"{root}: images or flows were added to the synthetic data; delete the folder and build it again"
         )
 
 
@@ -114,9 +116,9 @@ def _intact(path: Path, size: int, digest: str | None) -> bool:
         return False
 
 
-def _damaged(root: Path, name: str) -> UserError:
-    return UserError(
-        f"{root}: the miniature world is damaged ({name} is missing or changed); delete the folder and build it again"
+def _damaged(root: Path, name: str) -> WorldError:
+    return WorldError(
+        f"{root}: the synthetic data is damaged ({name} is missing or changed); delete the folder and build it again"
     )
 
 
@@ -125,8 +127,8 @@ def _read_facts(root: Path) -> dict[str, Any]:
     try:
         facts = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        raise UserError(
-            f"{root}: is there already but is no whole miniature world (no readable world.json); "
+        raise WorldError(
+            f"{root}: is there already but holds no whole synthetic data (no readable world.json); "
             "delete the folder or choose another path"
         ) from None
     return facts if isinstance(facts, dict) else {}
@@ -139,8 +141,8 @@ def _occupied(root: Path) -> bool:
     return any(root.iterdir())
 
 
-def _publish(draft: Path, root: Path, recipe: PartRecipe) -> None:
-    """Rename the finished draft; if another process was faster, use its world."""
+def _publish(draft: Path, root: Path, recipe: Recipe) -> None:
+    """Rename the finished draft; if another process was faster, use its result."""
     try:
         draft.rename(root)
     except OSError:
@@ -149,7 +151,7 @@ def _publish(draft: Path, root: Path, recipe: PartRecipe) -> None:
         check_world(root, recipe)
 
 
-def _write(draft: Path, recipe: PartRecipe, workers: int | None) -> None:
+def _write(draft: Path, recipe: Recipe, workers: int | None, progress: Progress) -> None:
     part = PARTS[recipe.part]
     paths = part.plan(recipe)
     notes: dict[Any, Any] = {}
@@ -157,16 +159,20 @@ def _write(draft: Path, recipe: PartRecipe, workers: int | None) -> None:
     for job, note, written in _render_all(draft, recipe, paths, workers):
         notes[job] = note
         sums |= written
-    for name in part.annotate(recipe, draft, paths, notes):
-        sums[name] = _sum((draft / name).read_bytes())
+        progress(len(notes), len(paths))
+    sums |= _write_files(draft, part.annotate(recipe, paths, notes))
     _seal(draft, recipe, sums)
 
 
-def _sum(content: bytes) -> tuple[str, int]:
-    return hashlib.sha256(content).hexdigest(), len(content)
+def _write_files(draft: Path, files: dict[str, bytes]) -> dict[str, tuple[str, int]]:
+    """Write files by path below ``draft``; return sha256 and size of each."""
+    for name, content in files.items():
+        (draft / name).parent.mkdir(parents=True, exist_ok=True)
+        (draft / name).write_bytes(content)
+    return {name: (hashlib.sha256(content).hexdigest(), len(content)) for name, content in files.items()}
 
 
-def _seal(draft: Path, recipe: PartRecipe, sums: dict[str, tuple[str, int]]) -> None:
+def _seal(draft: Path, recipe: Recipe, sums: dict[str, tuple[str, int]]) -> None:
     names = sorted(sums)
     text = "".join(f"{sums[name][0]}  {name}\n" for name in names)
     (draft / "checksums.txt").write_text(text, encoding="utf-8")
@@ -184,16 +190,19 @@ Rendered = tuple[Any, Any, dict[str, tuple[str, int]]]
 """A job, what it leaves for the annotations, and the sha256 and size of each file that it wrote."""
 
 
-def _render_all(draft: Path, recipe: PartRecipe, paths: dict[Any, str], workers: int | None) -> Iterator[Rendered]:
+def _render_all(draft: Path, recipe: Recipe, paths: dict[Any, str], workers: int | None) -> Iterator[Rendered]:
     """Draw and write every image, in the order of ``paths``."""
-    jobs, part = list(paths.items()), PARTS[recipe.part]
-    count = workers if workers is not None else cores()
-    chunks = [jobs[k : k + part.chunk] for k in range(0, len(jobs), part.chunk)]
-    work = partial(_render_chunk, draft, recipe)
-    with tqdm(total=len(jobs), desc=f"miniature {recipe.part}", unit="image", disable=None) as bar:
-        for done in _each(work, chunks, 1 if workers is None and len(chunks) < _FEW else count):
-            bar.update(len(done))
-            yield from done
+    jobs, size = list(paths.items()), PARTS[recipe.part].chunk
+    chunks = [jobs[k : k + size] for k in range(0, len(jobs), size)]
+    if workers is None:
+        workers = _cores() if len(chunks) >= _FEW else 1
+    for chunk in _each(partial(_render_chunk, draft, recipe), chunks, workers):
+        yield from chunk
+
+
+def _cores() -> int:
+    """Cores this process may use; fewer than the machine's in a container or batch job."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _each(work: partial[list[Rendered]], chunks: list[Jobs], workers: int) -> Iterable[list[Rendered]]:
@@ -221,14 +230,9 @@ def _die_with(parent: int) -> None:
     threading.Thread(target=watch, daemon=True).start()
 
 
-def _render_chunk(draft: Path, recipe: PartRecipe, jobs: Jobs) -> list[Rendered]:
-    part = PARTS[recipe.part]
-    return [_render(draft, part, recipe, job, path) for job, path in jobs]
-
-
-def _render(draft: Path, part: Part, recipe: PartRecipe, job: Any, path: str) -> Rendered:
-    files, note = part.render(recipe, job, path)
-    for name, content in files.items():
-        (draft / name).parent.mkdir(parents=True, exist_ok=True)
-        (draft / name).write_bytes(content)
-    return job, note, {name: _sum(content) for name, content in files.items()}
+def _render_chunk(draft: Path, recipe: Recipe, jobs: Jobs) -> list[Rendered]:
+    rendered = []
+    for job, path in jobs:
+        files, note = PARTS[recipe.part].render(recipe, job, path)
+        rendered.append((job, note, _write_files(draft, files)))
+    return rendered

@@ -1,93 +1,36 @@
-"""Lists of classes: the part of a data set that a run sees, as a selection of source classes leaves it."""
+"""The part of a data set that a list of classes leaves."""
 
 from __future__ import annotations
 
-import csv
-import hashlib
 from collections.abc import Sequence
 from difflib import get_close_matches
-from pathlib import Path
 
-from l2sp_suite.datasets.records import Classification, Split
+from l2sp_suite.datasets.records import Classification, ClassificationSplit
 from l2sp_suite.utils.errors import UserError
 
-__all__ = ["COLUMN", "keep_classes", "list_digest", "listed_sizes", "read_classes"]
-
-COLUMN = "source"
-"""The column of a list that names the classes."""
-
-
-def read_classes(path: Path) -> tuple[str, ...]:
-    """The classes that a CSV names in its column `source`, each once, in the order of the file.
-
-    Raises:
-        UserError: there is no such file, it has no such column, or names no class.
-    """
-    return tuple(_lines(path))
-
-
-def listed_sizes(path: Path) -> dict[str, int]:
-    """The number of `classes` that a list has, and of the images of `train` where its column `images` says them.
-
-    Raises:
-        UserError: as `read_classes`.
-    """
-    lines = _lines(path)
-    images = [row.get("images") or "" for row in lines.values()]
-    counted = {"train": sum(map(int, images))} if all(map(str.isdecimal, images)) else {}
-    return {"classes": len(lines), **counted}
-
-
-def _lines(path: Path) -> dict[str, dict[str, str]]:
-    """The first line of each class of a list, by its name."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:  # a spreadsheet may have put a mark before the header
-            rows = list(csv.DictReader(file))
-    except FileNotFoundError:
-        raise UserError(
-            f"{path}: no such list of classes; scripts/select_source.py makes it, see configs/choice"
-        ) from None
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UserError(
-            f"{path}: not a list of classes ({error}); make it again with scripts/select_source.py"
-        ) from None
-    lines: dict[str, dict[str, str]] = {}
-    for row in rows:
-        if name := row.get(COLUMN):
-            lines.setdefault(name, row)
-    if not lines:
-        raise UserError(
-            f"{path}: names no class in a column '{COLUMN}'; commas part the columns, the first line has their names"
-        )
-    return lines
-
-
-def list_digest(names: Sequence[str]) -> str:
-    """sha256 (hex) of a list of classes, whatever their order."""
-    return hashlib.sha256("\n".join(sorted(names)).encode()).hexdigest()
+__all__ = ["keep_classes"]
 
 
 def keep_classes(data: Classification, names: Sequence[str]) -> Classification:
-    """The data set of these classes alone, in its own order; labels become 0 .. len(names) - 1.
+    """The data set of these classes alone, in its own order, with dense labels.
 
-    Raises:
-        UserError: it has no class of one of the names, or no test image is left.
+    Raises UserError: it has no class of one of the names, or a part is left without an image.
     """
-    wanted = set(names)
-    unknown = sorted(wanted - set(data.classes))
+    listed = set(names)
+    unknown = sorted(listed - set(data.classes))
     if unknown:
         near = get_close_matches(unknown[0], data.classes, n=1, cutoff=0.0)[0]
         raise UserError(
             f"data.classes: {data.name} has no class {unknown[0]!r} ({len(unknown)} of the list lack); "
             f"nearest: {near!r}"
         )
-    kept = {label: index for index, label in enumerate(i for i, name in enumerate(data.classes) if name in wanted)}
+    kept = {label: index for index, label in enumerate(i for i, name in enumerate(data.classes) if name in listed)}
     train, test = (_keep(split, kept) for split in (data.train, data.test))
     if not train or not test:
         raise UserError(f"data.classes: {data.name} has no {'test' if train else 'training'} image of these classes")
     return Classification(data.name, tuple(data.classes[label] for label in kept), train, test)
 
 
-def _keep(split: Split, kept: dict[int, int]) -> Split:
-    pairs = [(p, kept[label]) for p, label in zip(split.paths, split.labels, strict=True) if label in kept]
-    return Split(tuple(path for path, _ in pairs), tuple(label for _, label in pairs))
+def _keep(split: ClassificationSplit, kept: dict[int, int]) -> ClassificationSplit:
+    part = split.select(index for index, label in enumerate(split.labels) if label in kept)
+    return ClassificationSplit(part.paths, tuple(kept[label] for label in part.labels))

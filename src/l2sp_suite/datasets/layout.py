@@ -1,4 +1,4 @@
-"""One unpacked data set on disk: reads its index files strictly, and turns each fault into one line."""
+"""One unpacked data set on disk: its index files (text, JSON, MATLAB) read strictly, each fault one line."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import scipy.io
 
 from l2sp_suite.utils.errors import UserError
 
-__all__ = ["Entry", "Release", "find_root", "quoted", "whole_number"]
+__all__ = ["DatasetLayout", "Entry", "find_root", "quoted", "whole_number"]
 
 _DIGITS = re.compile(r"[0-9]{1,9}")
 
@@ -47,9 +47,10 @@ def find_root(data_root: Path, folders: Sequence[str], remedy: str) -> Path:
     raise UserError(f"no folder {' or '.join(folders)} in {data_root}; {remedy}")
 
 
-class Release:
-    """The folder of one data set, and the remedy to print when a file in it is missing or malformed.
+class DatasetLayout:
+    """The folder of one data set, whose files are read strictly.
 
+    `remedy`: what to do where one is missing or malformed.
     Every method raises `UserError`: one line that names the file, the line in it if any, and the remedy.
     """
 
@@ -62,11 +63,11 @@ class Release:
 
     def error(self, file: str | Path, what: str, line: int | None = None) -> UserError:
         """Return (not raise) the error for `file`, given relative to the root."""
-        place = str(self.root / file) + ("" if line is None else f", line {line}")
-        return UserError(" ".join(f"{place}: {what}; {self.remedy}".splitlines()))
+        where = str(self.root / file) + ("" if line is None else f", line {line}")
+        return UserError(" ".join(f"{where}: {what}; {self.remedy}".splitlines()))
 
     def lines(self, file: str) -> list[Entry]:
-        """Read a UTF-8 text file: its stripped lines, blank ones left out. An empty file is an error."""
+        """Read the stripped lines of a UTF-8 file, at least one; blank ones are left out."""
         try:
             text = (self.root / file).read_bytes().decode("utf-8-sig")
         except OSError as error:
@@ -75,10 +76,10 @@ class Release:
             raise self.error(file, f"is not UTF-8 text (byte {error.start})") from None
         # Not splitlines(), which also cuts at characters that may stand in a name.
         stripped = (Entry(number, line.strip()) for number, line in enumerate(text.split("\n"), start=1))
-        found = [entry for entry in stripped if entry.value]
-        if not found:
+        entries = [entry for entry in stripped if entry.value]
+        if not entries:
             raise self.error(file, "is empty")
-        return found
+        return entries
 
     def json(self, file: str, *keys: str) -> list[list[dict[str, Any]]]:
         """Read the lists of objects that a JSON file has under `keys`, in their order."""
@@ -88,35 +89,38 @@ class Release:
             raise self.error(file, error.strerror or "cannot be read") from None
         except ValueError:
             raise self.error(file, "is not JSON") from None
-        found = [content.get(key) if isinstance(content, dict) else None for key in keys]
-        for key, items in zip(keys, found, strict=True):
+        lists = [content.get(key) if isinstance(content, dict) else None for key in keys]
+        for key, items in zip(keys, lists, strict=True):
             if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
                 raise self.error(file, f"has no list of objects {key!r}")
-        return cast("list[list[dict[str, Any]]]", found)
+        return cast("list[list[dict[str, Any]]]", lists)
 
     def pairs(self, file: str) -> dict[str, Entry]:
-        """Read lines "key value" (the value may hold spaces), in file order. Keys are unique."""
-        found: dict[str, Entry] = {}
+        """Read lines "key value" in file order; keys are unique, values may hold spaces."""
+        entries: dict[str, Entry] = {}
         for entry in self.lines(file):
             parts = entry.value.split(maxsplit=1)
             if len(parts) != 2:
                 raise self.error(file, f'expected "key value", found {quoted(entry.value)}', entry.line)
-            if parts[0] in found:
+            if parts[0] in entries:
                 raise self.error(file, f"{quoted(parts[0])} is listed twice", entry.line)
-            found[parts[0]] = Entry(entry.line, parts[1])
-        return found
+            entries[parts[0]] = Entry(entry.line, parts[1])
+        return entries
 
     def names(self, file: str) -> list[str]:
         """Read one name per line, all different."""
-        found: dict[str, None] = {}
+        names: dict[str, None] = {}
         for entry in self.lines(file):
-            if entry.value in found:
+            if entry.value in names:
                 raise self.error(file, f"{quoted(entry.value)} is listed twice", entry.line)
-            found[entry.value] = None
-        return list(found)
+            names[entry.value] = None
+        return list(names)
 
     def mat(self, file: str, variable: str) -> np.ndarray[Any, Any]:
-        """Read one variable of a MATLAB file (version 7 or older) as a flat array of at least one element."""
+        """Read one variable of a MATLAB file (version 7 or older) as a flat array.
+
+        It has at least one element.
+        """
         values = np.atleast_1d(self._variable(file, variable, squeeze=True)).ravel()
         if not values.size:
             raise self.error(file, f"variable {variable!r} is empty")
@@ -148,8 +152,8 @@ class Release:
         return content[variable]
 
     def whole_numbers(self, file: str, variable: str, values: Iterable[Any]) -> list[int]:
-        """Return `values` of a MATLAB variable as integers >= 0; floats with a whole value pass."""
-        found: list[int] = []
+        """Values of a MATLAB variable as integers >= 0; floats with a whole value pass."""
+        numbers: list[int] = []
         for position, value in enumerate(values, start=1):
             try:
                 number = int(value)
@@ -158,11 +162,11 @@ class Release:
                 whole = False
             if not whole:
                 raise self.error(file, f"{variable!r} holds {quoted(str(value))} at {position}, no whole number")
-            found.append(number)
-        return found
+            numbers.append(number)
+        return numbers
 
     def image(self, name: str, file: str, line: int | None = None) -> Path:
-        """Return the path of image `name`, relative to the root, that `line` of `file` lists.
+        """The path of image `name`, relative to the root, that `line` of `file` lists.
 
         Existence is looked up in one listing per folder: a stat per image is slow on network disks.
         """

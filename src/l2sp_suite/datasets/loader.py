@@ -10,84 +10,75 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
-from l2sp_suite.datasets.images import Cache, ImageCache, Pair
-from l2sp_suite.datasets.records import Split
+from l2sp_suite.datasets.cache import Cache
+from l2sp_suite.datasets.images import Files, Pair
+from l2sp_suite.datasets.records import ClassificationSplit
 from l2sp_suite.datasets.seeding import permutation
 from l2sp_suite.datasets.transforms import Transform, seeded
 from l2sp_suite.utils.errors import UserError
 
 __all__ = [
-    "Batch", "CachedImages", "CachedItems", "Items", "StepSampler", "collate_labels", "collate_maps", "collate_pairs",
-    "collate_single", "equal_sizes", "eval_batches", "spread", "steps_per_epoch", "stored_items", "train_batches",
+    "Batch", "Examples", "Items", "LabelledImages", "StepSampler", "collate_labels", "collate_maps", "collate_pairs",
+    "equal_sizes", "eval_batches", "spread", "steps_per_epoch", "stored_pairs", "train_batches",
 ]  # fmt: skip
 
 Batch = tuple[Tensor, Tensor]
 Key = tuple[int, int]
 T = TypeVar("T")
-K = TypeVar("K")
-V = TypeVar("V", bound=tuple[Tensor, ...])
+V = TypeVar("V", bound=Tensor | Pair)
 R = TypeVar("R")
 T_co = TypeVar("T_co", covariant=True)
 Collate = Callable[[list[T]], Batch]
 
 
 class Items(Protocol[T_co]):
-    """What batches are made of: items by key (epoch, index), each a pure function of its key."""
+    """Items by key (epoch, index), each a pure function of its key."""
 
     def __len__(self) -> int: ...
 
     def __getitem__(self, key: Key, /) -> T_co: ...
 
 
-class CachedImages(Dataset[tuple[Tensor, int]]):
-    """The images of a split by key (epoch, index): (transformed image, label).
+class Examples(Dataset[R], Generic[V, R]):
+    """Transformed examples of a split by key (epoch, index).
 
-    With a `seed` the transform is random but a pure function of (seed, epoch, index); with None it must not
-    be random, and the epoch has no effect. `cache` keeps decoded images; without one each call decodes.
+    An example is transform(cache.load(files[index])).
+    With a `seed` the transform is random but a pure function of (seed, epoch, index); with None it must not be random,
+    and the epoch has no effect. `cache` decodes, and keeps what fits.
     """
 
     def __init__(
-        self, split: Split, transform: Transform, seed: int | None = None, cache: ImageCache | None = None
+        self, files: Sequence[Files], transform: Callable[[V], R], cache: Cache[V], seed: int | None = None
     ) -> None:
-        self.split = split
-        self.transform = transform
-        self.seed = seed
-        self.cache = ImageCache(limit_bytes=0) if cache is None else cache
+        self.files, self.transform, self.cache, self.seed = files, transform, cache, seed
 
     def __len__(self) -> int:
-        return len(self.split)
-
-    def __getitem__(self, key: Key) -> tuple[Tensor, int]:
-        """Raises UserError if the image cannot be decoded."""
-        index = key[1]
-        image = self.cache.load(self.split.paths[index])
-        return _transformed(self.transform, image, self.seed, key), self.split.labels[index]
-
-
-class CachedItems(Dataset[R], Generic[K, V, R]):
-    """What a cache holds under `keys`, by key (epoch, index): transform(cache.load(keys[index])).
-
-    `cache` decodes, and keeps what fits. `seed` as of `CachedImages`.
-    """
-
-    def __init__(
-        self, keys: Sequence[K], transform: Callable[[V], R], cache: Cache[K, V], seed: int | None = None
-    ) -> None:
-        self.keys = keys
-        self.transform = transform
-        self.cache = cache
-        self.seed = seed
-
-    def __len__(self) -> int:
-        return len(self.keys)
+        return len(self.files)
 
     def __getitem__(self, key: Key) -> R:
         """Raises UserError if a file cannot be decoded, or if two that belong together differ in size."""
-        return _transformed(self.transform, self.cache.load(self.keys[key[1]]), self.seed, key)
+        decoded = self.cache.load(self.files[key[1]])
+        return self.transform(decoded) if self.seed is None else seeded(self.transform, decoded, self.seed, *key)
 
 
-def _transformed(transform: Callable[[T], R], item: T, seed: int | None, key: Key) -> R:
-    return transform(item) if seed is None else seeded(transform, item, seed, *key)
+class LabelledImages(Dataset[tuple[Tensor, int]]):
+    """Transformed images of a split with their labels, by key (epoch, index).
+
+    Arguments as of `Examples`.
+    """
+
+    def __init__(
+        self, split: ClassificationSplit, transform: Transform, cache: Cache[Tensor], seed: int | None = None
+    ) -> None:
+        self.images = Examples(split.files, transform, cache, seed)
+        self.labels = split.labels
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, key: Key) -> tuple[Tensor, int]:
+        """Raises UserError if the image cannot be decoded."""
+        return self.images[key], self.labels[key[1]]
 
 
 class StepSampler(Sampler[list[Key]]):
@@ -116,7 +107,7 @@ class StepSampler(Sampler[list[Key]]):
 
 
 def steps_per_epoch(size: int, batch_size: int) -> int:
-    """Return how many full batches an epoch of `size` images has; 1 if the set is smaller than the batch."""
+    """Full batches in an epoch of `size` images; 1 if there are fewer than a batch."""
     return max(1, size // batch_size)
 
 
@@ -129,8 +120,9 @@ def train_batches(
     total_steps: int,
     workers: int = 0,
 ) -> Iterator[Batch]:
-    """Return the batches of steps start_step .. total_steps - 1, the same for any start and any `workers`.
+    """Training batches of steps start_step .. total_steps - 1.
 
+    They are the same for any start and any `workers`.
     `collate` makes one batch of a list of items: `collate_labels`, `collate_maps` or `collate_pairs`. `seed` is
     that of the order; the items have their own. Raises UserError for settings out of range, at once, and what the items
     raise, at its step.
@@ -143,9 +135,9 @@ def train_batches(
 
 
 def eval_batches(items: Items[T], collate: Collate[T], batch_size: int, workers: int = 0) -> Iterator[Batch]:
-    """Return every item once, in order; the last batch may be smaller. See `train_batches`.
+    """Batches of every item once, in order; the last may be smaller.
 
-    Items of different sizes: batch_size=1 and `collate_single`.
+    See `train_batches`.
     """
     _check(items, batch_size, workers)
     size = len(items)
@@ -156,42 +148,57 @@ def eval_batches(items: Items[T], collate: Collate[T], batch_size: int, workers:
 
 
 def collate_labels(items: Sequence[tuple[Tensor, int]]) -> Batch:
-    """Images (C, H, W) and their labels to (N, C, H, W) in channels_last memory and int64 (N,)."""
+    """A batch of images (C, H, W) and labels.
+
+    (N, C, H, W) in channels_last memory and int64 (N,)
+    """
     return _stacked([image for image, _ in items]), torch.tensor([label for _, label in items])
 
 
 def collate_maps(items: Sequence[Pair]) -> Batch:
-    """Images (C, H, W) and maps (H, W), all of one size, to (N, C, H, W) in channels_last and int64 (N, H, W)."""
+    """A batch of images (C, H, W) and label maps (H, W), all of one size.
+
+    (N, C, H, W) in channels_last memory and int64 (N, H, W)
+    """
     return _stacked([image for image, _ in items]), torch.stack([labels for _, labels in items]).long()
 
 
 def collate_pairs(items: Sequence[Pair]) -> Pair:
-    """Pairs such as frames (2, 3, H, W) and truths (..., H, W), all of one size, each stacked along a new dimension."""
+    """A batch of pairs, such as frames (2, 3, H, W) and truths (..., H, W).
+
+    All are of one size; each is stacked along a new dimension.
+    """
     return torch.stack([image for image, _ in items]), torch.stack([truth for _, truth in items])
 
 
-def collate_single(items: Sequence[Pair]) -> Batch:
-    """The only item of its batch, as it is: no dimension for the batch, no change of type."""
-    (item,) = items
-    return item
+def stored_pairs(files: Sequence[Files], cache: Cache[Pair], workers: int = 0) -> Iterator[Pair]:
+    """The examples one by one, as they are stored, of any sizes.
 
-
-def stored_items(keys: Sequence[K], cache: Cache[K, Pair], workers: int = 0) -> Iterator[Pair]:
-    """Return what lies under each of the keys, in order, one by one and as it is stored. See `train_batches`."""
-    return eval_batches(CachedItems(keys, _as_stored, cache), collate_single, 1, workers)
+    See `train_batches`.
+    """
+    return eval_batches(Examples(files, _as_stored, cache), _only, 1, workers)
 
 
 def _as_stored(pair: Pair) -> Pair:
     return pair
 
 
-def spread(count: int, wanted: int) -> set[int]:
-    """Return that many (or all) of the numbers 0 .. count - 1, evenly spread."""
-    return {int((place + 0.5) * count / wanted) for place in range(min(wanted, count))}
+def _only(pairs: Sequence[Pair]) -> Pair:
+    (pair,) = pairs
+    return pair
+
+
+def spread(count: int, number: int) -> set[int]:
+    """`number` of the numbers 0 .. count - 1, evenly spread; all if they are fewer."""
+    number = min(number, count)
+    return {int((k + 0.5) * count / number) for k in range(number)}
 
 
 def equal_sizes(items: Iterable[Pair], limit: int) -> Iterator[tuple[int, Tensor, Tensor]]:
-    """Stack runs of at most `limit` neighbours of one size: number of the first, images or frames, truths."""
+    """Stack runs of at most `limit` neighbours of one size.
+
+    Yields the number of the first, images or frames, and truths.
+    """
     first, run = 0, list[Pair]()
     for item in items:
         if run and (len(run) == limit or item[0].shape != run[0][0].shape):

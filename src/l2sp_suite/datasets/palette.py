@@ -9,7 +9,10 @@ __all__ = ["palette"]
 
 @cache
 def palette() -> tuple[int, ...]:
-    """256 RGB triples in one row: PASCAL VOC's colours, which spread the bits of a value over the channels."""
+    """PASCAL VOC's colours: 256 RGB triples in one row.
+
+    They spread the bits of a value over the channels.
+    """
     return tuple(
         sum(((value >> (3 * place + channel)) & 1) << (7 - place) for place in range(8))
         for value in range(256)

@@ -11,7 +11,7 @@ __all__ = ["derive_seed", "permutation"]
 
 
 def derive_seed(*key: int) -> int:
-    """Return a seed in [0, 2**63) that depends on all of `key` (64-bit integers) and on nothing else.
+    """Return a seed in [0, 2**63) that depends on `key` (64-bit integers) alone.
 
     Hashed, because sums like seed + epoch collide, and neighbouring seeds can give related streams.
     """

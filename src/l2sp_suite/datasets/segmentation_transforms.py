@@ -1,4 +1,4 @@
-"""Augmentation of the EncNet protocol: an image and its map of labels, transformed as one (docs: protocol 1.7).
+"""Transforms for segmentation: the EncNet protocol's augmentation of image and label map (docs: protocol 1.7).
 
 Resizing and blurring are PIL's own, as in the published pipeline: to the bit, and 0.5 ms for an image of
 96 x 72 are little beside a training step.
@@ -14,8 +14,7 @@ import torch
 from PIL import Image, ImageFilter
 from torch import Tensor
 
-from l2sp_suite.datasets.images import Pair, resize_map
-from l2sp_suite.datasets.segmentation import IGNORED
+from l2sp_suite.datasets.images import IGNORED, Pair, resize_map
 from l2sp_suite.datasets.transforms import Normalize
 from l2sp_suite.utils.errors import UserError
 
@@ -63,11 +62,11 @@ class ScaledCrop:
         target = self.low + int(size * (self.high - self.low + 1))
         height, width = self.resized(labels.shape[0], labels.shape[1], target)
         y, x = (int(u * (max(side - self.crop, 0) + 1)) for u, side in ((top, height), (left, width)))
-        picture = Image.fromarray(image.permute(1, 2, 0).numpy()).resize((width, height), Image.Resampling.BILINEAR)
-        picture = picture.crop((x, y, x + self.crop, y + self.crop))  # black where it leaves the image
+        resized = Image.fromarray(image.permute(1, 2, 0).numpy()).resize((width, height), Image.Resampling.BILINEAR)
+        cropped = resized.crop((x, y, x + self.crop, y + self.crop))  # black where it leaves the image
         if blur < self.blur:
-            picture = picture.filter(ImageFilter.GaussianBlur(radius))
-        pixels = torch.from_numpy(np.array(picture)).permute(2, 0, 1)
+            cropped = cropped.filter(ImageFilter.GaussianBlur(radius))
+        pixels = torch.from_numpy(np.array(cropped)).permute(2, 0, 1)
         return self.normalize(pixels), self._cropped(resize_map(labels, height, width), y, x)
 
     def resized(self, height: int, width: int, target: int) -> tuple[int, int]:

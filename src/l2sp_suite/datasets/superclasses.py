@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 
-__all__ = ["family_of", "label_of"]
+__all__ = ["label_of", "superclass_of"]
 
 # Of the 1,000 classes in the order of ILSVRC 2012: the last index of each stretch, and what the stretch shows.
 _STRETCHES = (
@@ -15,8 +15,8 @@ _STRETCHES = (
 )  # fmt: skip
 
 
-def family_of(name: str) -> str:
-    """The family of a class by its name.
+def superclass_of(name: str) -> str:
+    """The superclass of a class by its name.
 
     Of ImageNet's WordNet ids by their place in ILSVRC 2012; of names with a slash or a numbered dot ("Aves/Larus
     canus", "010.bird") the group that they name; else the class itself.
@@ -24,7 +24,7 @@ def family_of(name: str) -> str:
     wordnet = name.removeprefix("imagenet/")
     index = _indices().get(wordnet)
     if index is not None:
-        return next(family for last, family in _STRETCHES if index <= last)
+        return next(kind for last, kind in _STRETCHES if index <= last)
     if "/" in name:
         return name.removeprefix("inat2017/").split("/")[0]
     number, dot, rest = name.partition(".")
@@ -32,7 +32,10 @@ def family_of(name: str) -> str:
 
 
 def label_of(name: str) -> str:
-    """The class's name for people: of ImageNet's WordNet ids their first lemma, else what stands after a slash."""
+    """The class's name for people.
+
+    Of ImageNet's WordNet ids their first lemma, else what stands after a slash.
+    """
     wordnet = name.removeprefix("imagenet/")
     if wordnet not in _indices():
         return name.rpartition("/")[2]

@@ -8,24 +8,48 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal
 
 import torch
 from torch import Tensor
 
 from l2sp_suite.datasets.flow_files import load_flow
-from l2sp_suite.datasets.images import image_size, load_image, load_indices
-from l2sp_suite.datasets.layout import Entry, Release, quoted, whole_number
-from l2sp_suite.datasets.records import check_listed, divide
-from l2sp_suite.datasets.video_names import DRIVING_TEST, DRIVING_TRAIN, MONKAA_TEST, MONKAA_TRAIN
+from l2sp_suite.datasets.images import load_image, load_indices
+from l2sp_suite.datasets.layout import DatasetLayout, Entry, quoted, whole_number
+from l2sp_suite.datasets.records import Video, VideoSplit, check_listed
 from l2sp_suite.utils.errors import UserError
 
-__all__ = ["VIDEO_READERS", "Pairs", "Video", "hold_out", "load_mask", "read"]
+__all__ = ["DRIVING_TEST", "DRIVING_TRAIN", "MONKAA_TEST", "MONKAA_TRAIN", "VIDEO_READERS", "load_mask"]
+
+# Scene Flow has no official division. Whole scenes are held out, never frames: neighbouring frames show nearly the
+# same, so that dividing them would leak (protocol 2.9 and 8, row 15).
+
+MONKAA_TRAIN = (
+    "a_rain_of_stones_x2", "eating_camera2_x2", "eating_naked_camera2_x2", "family_x2", "flower_storm_augmented0_x2",
+    "flower_storm_augmented1_x2", "funnyworld_augmented0_x2", "funnyworld_augmented1_x2",
+    "funnyworld_camera2_augmented0_x2", "funnyworld_camera2_augmented1_x2", "funnyworld_camera2_x2", "funnyworld_x2",
+    "lonetree_augmented0_x2", "lonetree_augmented1_x2", "lonetree_difftex2_x2", "lonetree_difftex_x2",
+    "lonetree_winter_x2", "top_view_x2", "treeflight_augmented0_x2", "treeflight_augmented1_x2", "treeflight_x2",
+)  # fmt: skip
+"""The 21 scenes of Monkaa on which flow is trained."""
+
+MONKAA_TEST = ("eating_x2", "flower_storm_x2", "lonetree_x2")
+"""The 3 scenes of Monkaa on which it is tested."""
+
+DRIVING_TRAIN = (
+    "15mm_focallength/scene_backwards/fast", "15mm_focallength/scene_backwards/slow",
+    "15mm_focallength/scene_forwards/fast", "15mm_focallength/scene_forwards/slow",
+    "35mm_focallength/scene_backwards/fast", "35mm_focallength/scene_backwards/slow",
+    "35mm_focallength/scene_forwards/fast",
+)  # fmt: skip
+"""The 7 scenes of Driving, as their folders, on which flow is trained."""
+
+DRIVING_TEST = ("35mm_focallength/scene_forwards/slow",)
+"""The scene of Driving on which it is tested."""
 
 _DAVIS_LISTS = "ImageSets/480p"
 _DAVIS_FRAME = re.compile(r"/?JPEGImages/480p/([^/\s.][^/\s]*)/([0-9]{5})\.jpg")
@@ -42,111 +66,10 @@ _CHAIRS_LIST = "FlyingChairs_train_val.txt"
 _Row = tuple[Path, Path, Path, str]
 
 
-@dataclass(frozen=True)
-class Pairs:
-    """Pairs of frames of videos: pair i is of clip `sequences[i]`.
-
-    `first[i]`: frame at time t; `second[i]`: the frame that the motion goes to, at t + 1 or t - 1;
-    `truth[i]`: the mask of the first, or the flow from the first to the second.
-    As the readers return them, the pairs of a clip are neighbours, in order of time.
-    """
-
-    first: tuple[Path, ...]
-    second: tuple[Path, ...]
-    truth: tuple[Path, ...]
-    sequences: tuple[str, ...]
-
-    def __post_init__(self) -> None:
-        lengths = [len(self.first), len(self.second), len(self.truth), len(self.sequences)]
-        if len(set(lengths)) > 1:
-            raise ValueError("{} first frames, {} second ones, {} truths and {} sequences".format(*lengths))
-
-    def __len__(self) -> int:
-        return len(self.first)
-
-    @property
-    def clips(self) -> tuple[str, ...]:
-        """The names of the clips, each once, in order."""
-        return tuple(dict.fromkeys(self.sequences))
-
-    @property
-    def keys(self) -> tuple[tuple[Path, Path, Path], ...]:
-        """The three files of each pair: its key in a `MomentCache`."""
-        return tuple(zip(self.first, self.second, self.truth, strict=True))
-
-    def select(self, indices: Iterable[int]) -> Pairs:
-        """Return the pairs at `indices`, in their order."""
-        return _pairs((self.first[i], self.second[i], self.truth[i], self.sequences[i]) for i in indices)
-
-
-@dataclass(frozen=True)
-class Video:
-    """A data set of videos: `decode` reads a file of `truth`.
-
-    Kind "mask": as uint8 (H, W), 1 on the object and 0 elsewhere. Kind "flow": as float32 (3, H, W): motion to the
-    right and down in pixels, and 1 where it is known, else 0. `decode` raises UserError for a file that is damaged
-    or of another kind, and can be pickled.
-    """
-
-    name: str
-    kind: Literal["mask", "flow"]
-    train: Pairs
-    test: Pairs
-    decode: Callable[[Path], Tensor]
-
-    @property
-    def parts(self) -> Mapping[str, Pairs]:
-        """The parts by name."""
-        return {"train": self.train, "test": self.test}
-
-    @property
-    def counts(self) -> Mapping[str, int]:
-        """Numbers of pairs and of sequences by part; height and width of the first frame, in pixels."""
-        sequences = {f"{name}_sequences": len(pairs.clips) for name, pairs in self.parts.items()}
-        height, width = image_size(self.train.first[0])
-        pairs = {name: len(pairs) for name, pairs in self.parts.items()}
-        return {**pairs, **sequences, "height": height, "width": width}
-
-    def facts(self, root: Path) -> Iterable[str]:
-        """Part, sequence, paths below `root` and sizes in bytes of the two frames and the truth of every pair."""
-        for part, pairs in self.parts.items():
-            for *paths, sequence in zip(pairs.first, pairs.second, pairs.truth, pairs.sequences, strict=True):
-                files = (f"{path.relative_to(root).as_posix()} {path.stat().st_size}" for path in paths)
-                yield " ".join((part, sequence, *files))
-
-
-def read(name: str, root: Path, remedy: str = "fetch the official release again") -> Video:
-    """Read data set `name` (a key of `VIDEO_READERS`) from its own folder.
-
-    Raises UserError, which ends in `remedy`, for whatever is missing, malformed or inconsistent on disk, and
-    for an unknown name. Frames and truth are opened later; those errors name the file and say what to do.
-    """
-    if name not in VIDEO_READERS:
-        raise UserError(f"unknown video data set {name!r}; known: {', '.join(VIDEO_READERS)}")
-    return VIDEO_READERS[name](Release(Path(root), remedy))
-
-
-def hold_out(pairs: Pairs, fraction: float, seed: int) -> tuple[Pairs, Pairs]:
-    """Divide a training part by whole clips into (kept, held out); both keep the order of `pairs`.
-
-    Frames of one clip are nearly the same: one apart from the others would leak. See `labelled.divide`.
-    Raises UserError unless 0 < fraction < 1, and for fewer than two clips.
-    """
-    clips = pairs.clips
-    if len(clips) < 2:
-        raise UserError(
-            f"cannot hold out a clip of {len(clips)}: at least 2 are needed; add clips to the training part"
-        )
-    _, held = divide({0: range(len(clips))}, fraction, seed)
-    names = {clips[index] for index in held}
-    inside = [sequence in names for sequence in pairs.sequences]
-    kept, given = ([i for i, found in enumerate(inside) if found == wanted] for wanted in (False, True))
-    return pairs.select(kept), pairs.select(given)
-
-
 def load_mask(path: Path) -> Tensor:
-    """Read a mask as uint8 (H, W): 1 where the annotation is above 0 in some channel (palette: in its index), else 0.
+    """Read a mask as uint8 (H, W): 1 on the object, else 0.
 
+    On it, the annotation is above 0 in some channel (of a palette: in its index).
     Raises UserError, naming the file, if it is missing, truncated or not an image.
     """
     try:
@@ -156,201 +79,208 @@ def load_mask(path: Path) -> Tensor:
     return (stored > 0).to(torch.uint8)
 
 
-def read_davis(release: Release) -> Video:
-    """Read DAVIS-2016 at 480p: 30 sequences of 2,079 frames to train, 20 of 1,376 (its val part) to test.
+def read_davis(layout: DatasetLayout) -> Video:
+    """Read DAVIS-2016 at 480p.
 
+    30 sequences of 2,079 frames to train, 20 of 1,376 (its val part) to test.
     ImageSets/480p/{train,val}.txt name a frame JPEGImages/480p/<sequence>/NNNNN.jpg and its mask
     Annotations/480p/<sequence>/NNNNN.png a line, with a slash before each. The second frame of a pair is the next
     one in the list, of the last frame of a sequence itself. A subset may leave frames or sequences out.
     """
-    train, test = (_davis_part(release, f"{_DAVIS_LISTS}/{part}.txt") for part in ("train", "val"))
+    train, test = (_davis_part(layout, f"{_DAVIS_LISTS}/{part}.txt") for part in ("train", "val"))
     common = set(train.clips) & set(test.clips)
     if common:
-        raise release.error(f"{_DAVIS_LISTS}/val.txt", f"holds sequence {quoted(min(common))}, as does train.txt")
-    return _assemble("davis2016", "mask", release, train, test)
+        raise layout.error(f"{_DAVIS_LISTS}/val.txt", f"holds sequence {quoted(min(common))}, as does train.txt")
+    return _checked(layout, Video("davis2016", (), train, test, kind="mask", decode=load_mask))
 
 
-def _davis_part(release: Release, file: str) -> Pairs:
-    entries = release.pairs(file)
-    clips = _davis_clips(release, file, entries)
-    frames = [release.image(name.removeprefix("/"), file, entry.line) for name, entry in entries.items()]
-    masks = [release.image(entry.value.removeprefix("/"), file, entry.line) for entry in entries.values()]
+def _davis_part(layout: DatasetLayout, file: str) -> VideoSplit:
+    entries = layout.pairs(file)
+    clips = _davis_clips(layout, file, entries)
+    frames = [layout.image(name.removeprefix("/"), file, entry.line) for name, entry in entries.items()]
+    masks = [layout.image(entry.value.removeprefix("/"), file, entry.line) for entry in entries.values()]
     following = [*zip(clips[1:], frames[1:], strict=True), ("", frames[-1])]
     seconds = [
         after if after_clip == clip else frame
         for clip, frame, (after_clip, after) in zip(clips, frames, following, strict=True)
     ]
-    return Pairs(tuple(frames), tuple(seconds), tuple(masks), tuple(clips))
+    return VideoSplit(tuple(frames), tuple(seconds), tuple(masks), tuple(clips))
 
 
-def _davis_clips(release: Release, file: str, entries: Mapping[str, Entry]) -> list[str]:
+def _davis_clips(layout: DatasetLayout, file: str, entries: Mapping[str, Entry]) -> list[str]:
     """Return the sequence of each line; raise UserError unless all lines are well formed and in order."""
     last: dict[str, str] = {}  # the number of the last frame of each sequence so far
     clips: list[str] = []
     for frame, entry in entries.items():
-        clip, number = _davis_frame(release, file, entry.line, frame, entry.value)
+        clip, number = _davis_frame(layout, file, entry.line, frame, entry.value)
         if clip in last and clips[-1] != clip:
-            raise release.error(file, f"comes back to sequence {quoted(clip)} after another one", entry.line)
+            raise layout.error(file, f"comes back to sequence {quoted(clip)} after another one", entry.line)
         if clip in last and number <= last[clip]:
-            raise release.error(file, f"has frame {number} of {quoted(clip)} after frame {last[clip]}", entry.line)
+            raise layout.error(file, f"has frame {number} of {quoted(clip)} after frame {last[clip]}", entry.line)
         clips.append(clip)
         last[clip] = number
     return clips
 
 
-def _davis_frame(release: Release, file: str, line: int, frame: str, mask: str) -> tuple[str, str]:
+def _davis_frame(layout: DatasetLayout, file: str, line: int, frame: str, mask: str) -> tuple[str, str]:
     """Return (sequence, number) of a frame, whose mask must be its own."""
     match = _DAVIS_FRAME.fullmatch(frame)
     if match is None:
-        raise release.error(file, f"{quoted(frame)} is not /JPEGImages/480p/<sequence>/NNNNN.jpg", line)
+        raise layout.error(file, f"{quoted(frame)} is not /JPEGImages/480p/<sequence>/NNNNN.jpg", line)
     clip, number = match.groups()
-    wanted = f"/Annotations/480p/{clip}/{number}.png"
-    if mask not in (wanted, wanted[1:]):
-        raise release.error(file, f"names mask {quoted(mask)} for the frame of {quoted(wanted)}", line)
+    its_mask = f"/Annotations/480p/{clip}/{number}.png"
+    if mask not in (its_mask, its_mask[1:]):
+        raise layout.error(file, f"names mask {quoted(mask)} for the frame of {quoted(its_mask)}", line)
     return clip, number
 
 
-def read_scene_flow(name: str, finish: str, train: Sequence[str], test: Sequence[str], release: Release) -> Video:
-    """Read one half of Scene Flow, Monkaa or Driving, in its left view; any of its scenes may be missing.
+def read_scene_flow(name: str, finish: str, train: Sequence[str], test: Sequence[str], layout: DatasetLayout) -> Video:
+    """Read one half of Scene Flow, Monkaa or Driving, in its left view.
 
+    Any of its scenes may be missing.
     `finish`: "clean" or "final"; `train`, `test`: the scenes of the parts, as folders below those of the kinds.
     Frames: frames_<finish>pass/<scene>/left/NNNN.png or .webp. Flow: optical_flow/<scene>/into_{future,past}/left/
     OpticalFlowInto{Future,Past}_NNNN_L.pfm, from frame N to N + 1 or N - 1. Both directions make pairs, first those
     into the future; flow out of the clip, of its last or first frame, does not.
     """
     frames, flow = f"frames_{finish}pass", "optical_flow"
-    present = {scene for folder in (frames, flow) for scene in _scenes(release, folder, (*train, *test))}
+    present = {scene for folder in (frames, flow) for scene in _scenes(layout, folder, (*train, *test))}
     parts = []
     for part, scenes in (("train", train), ("test", test)):
-        found = [scene for scene in scenes if scene in present]
-        if not found:
+        available = [scene for scene in scenes if scene in present]
+        if not available:
             some = ", ".join(scenes[:3]) + (", .." if len(scenes) > 3 else "")
-            raise release.error("", f"{frames} and {flow} hold no scene of the {part} part ({some})")
-        parts.append(_pairs(chain.from_iterable(_scene_rows(release, frames, flow, scene) for scene in found)))
-    return _assemble(name, "flow", release, *parts)
+            raise layout.error("", f"{frames} and {flow} hold no scene of the {part} part ({some})")
+        parts.append(_pairs(chain.from_iterable(_scene_rows(layout, frames, flow, scene) for scene in available)))
+    return _checked(layout, Video(name, (), *parts, kind="flow", decode=load_flow))
 
 
-def _scenes(release: Release, folder: str, known: Sequence[str]) -> list[str]:
+def _scenes(layout: DatasetLayout, folder: str, known: Sequence[str]) -> list[str]:
     """Return those of the `known` scenes that `folder` holds; raise UserError for any other folder at their levels."""
     levels = known[0].count("/") + 1
-    found = [""]
+    paths = [""]
     for level in range(1, levels + 1):
         allowed = {"/".join(scene.split("/")[:level]) for scene in known}
-        found = [f"{parent}{name}/" for parent in found for name in _listing(release, f"{folder}/{parent}", True)]
-        for path in found:
+        paths = [f"{parent}{name}/" for parent in paths for name in _listing(layout, f"{folder}/{parent}", True)]
+        for path in paths:
             if path[:-1] not in allowed:
-                raise release.error(folder, f"folder {quoted(path[:-1])} is none of the scenes that the release has")
-    return [path[:-1] for path in found]
+                raise layout.error(folder, f"folder {quoted(path[:-1])} is none of the scenes that the release has")
+    return [path[:-1] for path in paths]
 
 
-def _scene_rows(release: Release, frames: str, flow: str, scene: str) -> list[_Row]:
+def _scene_rows(layout: DatasetLayout, frames: str, flow: str, scene: str) -> list[_Row]:
     """Return the pairs of a scene, of which there must be one in each direction: a lacking one is a broken unpack."""
-    pictures = _numbered(release, f"{frames}/{scene}/left", _SCENE_FRAME)
+    images = _numbered(layout, f"{frames}/{scene}/left", _SCENE_FRAME)
     rows: list[_Row] = []
     for direction, (pattern, step) in _DIRECTIONS.items():
         before = len(rows)
-        for number, truth in _numbered(release, f"{flow}/{scene}/{direction}/left", pattern, ".pfm").items():
-            if number not in pictures:
-                raise release.error(truth, f"is the flow of frame {number:04d}, which {frames}/{scene}/left lacks")
-            if number + step in pictures:
-                rows.append((pictures[number], pictures[number + step], truth, scene))
+        for number, truth in _numbered(layout, f"{flow}/{scene}/{direction}/left", pattern, ".pfm").items():
+            if number not in images:
+                raise layout.error(truth, f"is the flow of frame {number:04d}, which {frames}/{scene}/left lacks")
+            if number + step in images:
+                rows.append((images[number], images[number + step], truth, scene))
         if len(rows) == before:
-            raise release.error(
+            raise layout.error(
                 f"{flow}/{scene}/{direction}", f"has no flow between two frames of {frames}/{scene}/left"
             )
     return rows
 
 
-def _numbered(release: Release, folder: str, pattern: re.Pattern[str], suffix: str | None = None) -> dict[int, Path]:
+def _numbered(
+    layout: DatasetLayout, folder: str, pattern: re.Pattern[str], suffix: str | None = None
+) -> dict[int, Path]:
     """Return the files of `folder` that match, in order of their number; none where there is no such folder.
 
     Of two files with one number the alphabetically first counts (PNG before WebP).
     Raises UserError for one that ends in `suffix` and does not match.
     """
-    found: dict[int, Path] = {}
-    for name in _listing(release, folder):
+    files: dict[int, Path] = {}
+    for name in _listing(layout, folder):
         match = pattern.fullmatch(name)
         if match is not None:
-            found.setdefault(int(match[1]), release.root / folder / name)
+            files.setdefault(int(match[1]), layout.root / folder / name)
         elif suffix is not None and name.endswith(suffix):
-            raise release.error(folder, f"{quoted(name)} is named as no file of the release")
-    return found
+            raise layout.error(folder, f"{quoted(name)} is named as no file of the release")
+    return files
 
 
-def _listing(release: Release, folder: str, folders: bool = False) -> list[str]:
+def _listing(layout: DatasetLayout, folder: str, folders: bool = False) -> list[str]:
     """Return the names of the files in a folder, or of the folders in it, sorted; none where there is no folder."""
     try:
-        with os.scandir(release.root / folder) as entries:
+        with os.scandir(layout.root / folder) as entries:
             return sorted(entry.name for entry in entries if (entry.is_dir() if folders else entry.is_file()))
     except (FileNotFoundError, NotADirectoryError):
         return []
     except OSError as error:
-        raise release.error(folder, error.strerror or "cannot be read") from None
+        raise layout.error(folder, error.strerror or "cannot be read") from None
 
 
-def read_flying_chairs(release: Release) -> Video:
-    """Read FlyingChairs from the folder that holds `data`, or FlyingChairs_release/data: 22,232 / 640 pairs.
+def read_flying_chairs(layout: DatasetLayout) -> Video:
+    """Read FlyingChairs: 22,232 pairs to train, 640 to test.
 
+    From the folder that holds `data`, or FlyingChairs_release/data.
     data/NNNNN_{img1,img2}.ppm and NNNNN_flow.flo. FlyingChairs_train_val.txt, beside `data` or in the folder itself,
     has a number for each flow file in the order of their names: 1 for the train part, 2 for the one to test.
     Every pair is a clip.
     """
-    base = "FlyingChairs_release/" if (release.root / "FlyingChairs_release/data").is_dir() else ""
-    file = f"{base}{_CHAIRS_LIST}" if (release.root / base / _CHAIRS_LIST).exists() else _CHAIRS_LIST
-    rows = list(_chairs_rows(release, f"{base}data"))
+    base = "FlyingChairs_release/" if (layout.root / "FlyingChairs_release/data").is_dir() else ""
+    file = f"{base}{_CHAIRS_LIST}" if (layout.root / base / _CHAIRS_LIST).exists() else _CHAIRS_LIST
+    rows = list(_chairs_rows(layout, f"{base}data"))
     if not rows:
-        raise release.error(f"{base}data", "has no flow file (NNNNN_flow.flo)")
-    marks = [_chairs_mark(release, file, entry.line, entry.value) for entry in release.lines(file)]
+        raise layout.error(f"{base}data", "has no flow file (NNNNN_flow.flo)")
+    marks = [_chairs_mark(layout, file, entry.line, entry.value) for entry in layout.lines(file)]
     if len(marks) != len(rows):
-        raise release.error(file, f"has {len(marks)} lines, but {base}data {len(rows)} flow files")
-    train, test = (_pairs(row for row, mark in zip(rows, marks, strict=True) if mark == wanted) for wanted in (1, 2))
-    return _assemble("flying_chairs", "flow", release, train, test)
+        raise layout.error(file, f"has {len(marks)} lines, but {base}data {len(rows)} flow files")
+    train, test = (_pairs(row for row, mark in zip(rows, marks, strict=True) if mark == part) for part in (1, 2))
+    return _checked(layout, Video("flying_chairs", (), train, test, kind="flow", decode=load_flow))
 
 
-def read_whole_flying_chairs(release: Release) -> Video:
-    """As `read_flying_chairs`, with all pairs in both parts: for a network that is never trained on any of them."""
-    found = read_flying_chairs(release)
-    parts = (found.train, found.test)
-    every = _pairs((*key, name) for part in parts for key, name in zip(part.keys, part.sequences, strict=True))
-    return replace(found, name="flying_chairs_whole", train=every, test=every)
+def read_whole_flying_chairs(layout: DatasetLayout) -> Video:
+    """As `read_flying_chairs`, with all pairs in both parts.
+
+    For a network that is never trained on any of them.
+    """
+    data = read_flying_chairs(layout)
+    splits = (data.train, data.test)
+    every = _pairs(chain.from_iterable(zip(s.first, s.second, s.truth, s.sequences, strict=True) for s in splits))
+    return replace(data, name="flying_chairs_whole", train=every, test=every)
 
 
-def _chairs_rows(release: Release, folder: str) -> Iterator[_Row]:
-    names = _listing(release, folder)
-    present, root = set(names), release.root / folder
+def _chairs_rows(layout: DatasetLayout, folder: str) -> Iterator[_Row]:
+    names = _listing(layout, folder)
+    present, root = set(names), layout.root / folder
     for name in names:
         if not name.endswith(".flo"):
             continue
         match = _CHAIRS_FLOW.fullmatch(name)
         if match is None:
-            raise release.error(folder, f"{quoted(name)} is named as no file of the release (NNNNN_flow.flo)")
+            raise layout.error(folder, f"{quoted(name)} is named as no file of the release (NNNNN_flow.flo)")
         frames = [f"{match[1]}_img{number}.ppm" for number in (1, 2)]
         for frame in frames:
             if frame not in present:
-                raise release.error(f"{folder}/{frame}", f"is not on disk, but its flow {name} is")
+                raise layout.error(f"{folder}/{frame}", f"is not on disk, but its flow {name} is")
         yield root / frames[0], root / frames[1], root / name, match[1]
 
 
-def _chairs_mark(release: Release, file: str, line: int, text: str) -> int:
+def _chairs_mark(layout: DatasetLayout, file: str, line: int, text: str) -> int:
     number = whole_number(text)
     if number not in (1, 2):
-        raise release.error(file, f"holds {quoted(text)}, neither 1 (train) nor 2 (validation)", line)
+        raise layout.error(file, f"holds {quoted(text)}, neither 1 (train) nor 2 (validation)", line)
     return number
 
 
-def _pairs(rows: Iterable[_Row]) -> Pairs:
+def _pairs(rows: Iterable[_Row]) -> VideoSplit:
     columns = list(zip(*rows, strict=True)) or [(), (), (), ()]
-    return Pairs(*columns)
+    return VideoSplit(*columns)
 
 
-def _assemble(name: str, kind: Literal["mask", "flow"], release: Release, train: Pairs, test: Pairs) -> Video:
-    """Check that no part is empty and that no truth is listed twice; frames may be, as first and as second ones."""
-    data = Video(name, kind, train, test, load_mask if kind == "mask" else load_flow)
-    check_listed(release, {part: pairs.truth for part, pairs in data.parts.items()})
+def _checked(layout: DatasetLayout, data: Video) -> Video:
+    """The data set; raise UserError if a part is empty or a truth is listed twice; frames may be, in two pairs."""
+    check_listed(layout, {part: split.truth for part, split in data.parts.items()})
     return data
 
 
-VIDEO_READERS: Mapping[str, Callable[[Release], Video]] = MappingProxyType(
+VIDEO_READERS: Mapping[str, Callable[[DatasetLayout], Video]] = MappingProxyType(
     {
         "davis2016": read_davis,
         "monkaa_clean": partial(read_scene_flow, "monkaa_clean", "clean", MONKAA_TRAIN, MONKAA_TEST),

@@ -1,7 +1,10 @@
-"""Augmentation of two frames and what is known of them, a mask or a field of motion, transformed as one.
+"""Transforms for videos: two frames and their truth, a mask or a flow, moved as one.
 
+Frames are (2, 3, H, W), RGB of two times. A mask is uint8 (H, W) of 0, 1 and `IGNORED`. A flow is float32 (3, H, W):
+u (pixels to the right) and v (pixels down) from frame 0 to frame 1, and valid (1 or 0); where that is 0, u and v mean
+nothing.
 A point of an image is (x, y) in pixels, x to the right and y down; pixel (row i, column j) has its centre at
-(j + 0.5, i + 0.5). As in `transforms`, the time at these sizes goes into calls: hence few of torch's.
+(j + 0.5, i + 0.5). The time at these sizes goes into calls: hence few of torch's.
 """
 
 from __future__ import annotations
@@ -13,34 +16,27 @@ import torchvision.transforms.v2.functional as F
 from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample, interpolate
 
-from l2sp_suite.datasets.images import resize_map
-from l2sp_suite.datasets.segmentation import IGNORED
+from l2sp_suite.datasets.images import IGNORED, Pair, resize_map
 from l2sp_suite.utils.errors import UserError
 
-__all__ = ["Moment", "MovingTransform", "resize_fields", "resize_flow", "resize_frames", "warp"]
-
-Moment = tuple[Tensor, Tensor]
-"""Frames (2, 3, H, W), RGB of two times, and their truth: a mask (H, W) or a flow (3, H, W).
-
-A mask is uint8 of 0, 1 and `IGNORED`. A flow is float32: u (pixels to the right) and v (pixels down) from frame 0 to
-frame 1, and valid (1 or 0); where that is 0, u and v mean nothing.
-"""
+__all__ = ["RandomAffine", "resize_fields", "resize_flow", "resize_frames", "warp"]
 
 Linear = tuple[tuple[float, float], tuple[float, float]]
 
 _UNCHANGED = (((1.0, 0.0), (0.0, 1.0)), (0.0, 0.0))
 
 
-class MovingTransform:
-    """Resizes a moment to `size` = (height, width), then moves all of it by one random affine map.
+class RandomAffine:
+    """Resizes frames and truth, then moves them by one random affine map.
 
+    `size`: (height, width).
     The map, about the image's centre c, takes p to q = c + L (p - c) + t: a horizontal flip with probability `flip`,
     a rotation (degrees, clockwise) uniform in +-`rotation` and a zoom by a factor uniform in [1-scale, 1+scale] make
     up L; t is uniform in +-`shift` of the width and of the height.
     Frames are sampled bilinearly, truths at the nearest pixel. A field of motion f becomes L f, as the motion of what
-    the picture shows. What lies outside the source is black, over whose edge the frames fade within half a pixel,
+    the frames show. What lies outside the source is black, over whose edge the frames fade within half a pixel,
     and `IGNORED` or invalid (0, 0, 0).
-    Draws from torch's CPU generator, the same number of values for every moment (see `transforms.seeded`).
+    Draws from torch's CPU generator, the same number of values for every pair (see `transforms.seeded`).
     Raises UserError for a setting out of range.
     """
 
@@ -49,13 +45,13 @@ class MovingTransform:
         self.size = (size[0], size[1])
         self.scale, self.shift, self.rotation, self.flip = scale, shift, rotation, flip
 
-    def __call__(self, moment: Moment) -> Moment:
+    def __call__(self, pair: Pair) -> Pair:
         """Transform frames uint8 to float32 (2, 3, h, w) in [0, 1], and their truth, same type, to (..., h, w).
 
         A truth that nothing changes is returned itself, not a copy.
         """
         linear, shift = self.draw()
-        frames, truth = resize_frames(moment[0], self.size), _resize_truth(moment[1], self.size)
+        frames, truth = resize_frames(pair[0], self.size), _resize_truth(pair[1], self.size)
         if (linear, shift) == _UNCHANGED:
             return frames, truth
         grid = _grid(linear, shift, self.size)
@@ -65,7 +61,7 @@ class MovingTransform:
         return moved.view(2, 3, *self.size), sampled
 
     def draw(self) -> tuple[Linear, tuple[float, float]]:
-        """Draw L and t / (width, height); exactly (1, 0; 0, 1) and (0, 0) where all ranges are 0."""
+        """Draw L and t / (width, height); exactly 1 and 0 where all ranges are 0."""
         zoom, angle, x, y, flip = torch.rand(5, dtype=torch.float64).tolist()
         factor = 1 + (2 * zoom - 1) * self.scale
         radians = math.radians((2 * angle - 1) * self.rotation)
@@ -76,8 +72,9 @@ class MovingTransform:
 
 
 def resize_frames(frames: Tensor, size: tuple[int, int]) -> Tensor:
-    """Resize frames uint8 (..., 3, H, W) to `size` = (height, width), bilinear, antialiased: float32 in [0, 1].
+    """Resize frames uint8 (..., 3, H, W) to float32 in [0, 1].
 
+    `size`: (height, width); bilinear, antialiased.
     Frames of that size are only divided by 255.
     """
     resized: Tensor = F.resize(frames, list(size), antialias=True)
@@ -85,8 +82,9 @@ def resize_frames(frames: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def resize_flow(flow: Tensor, size: tuple[int, int]) -> Tensor:
-    """Resize a field of motion (..., 2, h, w) to `size` = (height, width), bilinear, in pixels of the new size.
+    """Resize a field of motion (..., 2, h, w), in pixels of the new size.
 
+    `size`: (height, width); bilinear.
     Lets gradients through; for fields that are valid everywhere, such as predictions.
     """
     fields = interpolate(flow.reshape(-1, *flow.shape[-3:]), size=size, mode="bilinear", align_corners=False)
@@ -94,8 +92,9 @@ def resize_flow(flow: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def resize_fields(fields: Tensor, size: tuple[int, int]) -> Tensor:
-    """Resize true fields (N, 3, H, W) of u, v and valid to `size` = (height, width), in pixels of the new size.
+    """Resize true fields (N, 3, H, W) of u, v and valid, in pixels of the new size.
 
+    `size`: (height, width).
     Nearest, because what is not valid must not leak into its neighbours. Fields of that size are returned themselves.
     """
     if fields.shape[-2:] == size:
@@ -106,8 +105,9 @@ def resize_fields(fields: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def warp(frame: Tensor, flow: Tensor) -> tuple[Tensor, Tensor]:
-    """Sample `frame` float (3, H, W) bilinearly at p + flow(p) for each pixel centre p; `flow`: (2, H, W), pixels.
+    """Sample a frame float (3, H, W) bilinearly at p + flow(p), for pixel centres p.
 
+    `flow`: (2, H, W), pixels.
     With the flow from frame 0 to frame 1, the second frame becomes the first, but for what is hidden or left.
     Returns (warped (3, H, W), inside bool (H, W)): outside the image, `warped` repeats the edge's pixels.
     """

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from l2sp_suite.download.disk import in_words
 from l2sp_suite.download.download import Unreachable
+from l2sp_suite.download.files import format_size
 from l2sp_suite.download.registry import OFFICIAL, OfficialSet, named
-from l2sp_suite.download.sets import DOWNLOADS, Wishes, fetch, lacking, state_of
+from l2sp_suite.download.sets import DOWNLOADS, FetchOptions, fetch, lacking, state_of
 from l2sp_suite.download.state import State, Status
 from l2sp_suite.utils.errors import UserError
 
@@ -18,20 +18,21 @@ __all__ = ["prepare", "report", "verify"]
 
 
 def verify(names: Sequence[str], root: Path) -> None:
-    """Prints what there is in `root` of the data sets named, and how to get the rest; fetches nothing.
+    """Print what there is of the data sets named, and how to get the rest.
 
+    Fetches nothing.
     Raises:
         UserError: an unknown name, or some are not complete.
     """
     states = {entry.name: state_of(entry, root) for entry in named(names)}
     print(report(states, root))
-    wanting = [name for name, state in states.items() if state.status is not Status.COMPLETE]
-    if wanting:
-        raise UserError(f"{root}: not complete: {', '.join(wanting)}; what to do is printed above")
+    incomplete = [name for name, state in states.items() if state.status is not Status.COMPLETE]
+    if incomplete:
+        raise UserError(f"{root}: not complete: {', '.join(incomplete)}; what to do is printed above")
 
 
-def prepare(names: Sequence[str], root: Path, wishes: Wishes) -> None:
-    """Fetches what `root` lacks of the data sets named, one after the other, and prints what there is then.
+def prepare(names: Sequence[str], root: Path, options: FetchOptions) -> None:
+    """Fetch what `root` lacks of the data sets named, then print what there is.
 
     A set that fails does not keep the next ones back.
 
@@ -42,7 +43,7 @@ def prepare(names: Sequence[str], root: Path, wishes: Wishes) -> None:
     failures: dict[str, UserError] = {}
     for entry in named(names):
         try:
-            states[entry.name] = fetch(entry, root, wishes)
+            states[entry.name] = fetch(entry, root, options)
         except UserError as error:
             failures[entry.name] = error
             states[entry.name] = state_of(entry, root)
@@ -52,29 +53,28 @@ def prepare(names: Sequence[str], root: Path, wishes: Wishes) -> None:
 
 
 def _reasons(failures: Mapping[str, UserError], root: Path) -> Iterator[str]:
-    """Each failure as it says itself, but one reason for all that did not reach their hosts."""
-    silent = {name: error for name, error in failures.items() if isinstance(error, Unreachable)}
-    yield from (str(error) for name, error in failures.items() if name not in silent)
-    if len(silent) == 1:
-        yield from map(str, silent.values())
-    elif silent:
-        hosts = sorted({host for error in silent.values() for host in error.hosts})
+    """Each failure as it says itself, but one reason for all (if several) that did not reach their hosts."""
+    unreachable = {name: error for name, error in failures.items() if isinstance(error, Unreachable)}
+    together = len(unreachable) > 1
+    yield from (str(error) for name, error in failures.items() if not (together and name in unreachable))
+    if together:
+        hosts = sorted({host for error in unreachable.values() for host in error.hosts})
         yield (
-            f"{', '.join(silent)}: no answer from {', '.join(hosts)}: is there a network? The same command goes on; "
-            f"archives that were put into {root / DOWNLOADS} are not fetched"
+            f"{', '.join(unreachable)}: no answer from {', '.join(hosts)}: is there a network? The same command goes "
+            f"on; archives that were put into {root / DOWNLOADS} are not fetched"
         )
 
 
 def report(states: Mapping[str, State], root: Path) -> str:
-    """A table of data sets by their names in the registry, and the steps to get those that are not complete."""
-    entries = [OFFICIAL[name] for name in states]
-    rows = [
-        (entry.name, state.status, state.message, _size(entry, state, root), root / entry.settled(root).folder)
-        for entry, state in zip(entries, states.values(), strict=True)
-    ]
+    """A table of data sets, and the steps to get those that are not complete."""
+    rows, incomplete = [], []
+    for name, state in states.items():
+        entry = OFFICIAL[name]
+        rows.append((name, state.status, state.message, _size(entry, state, root), root / entry.resolved(root).folder))
+        if state.status is not Status.COMPLETE:
+            incomplete.append(entry)
     table = tabulate(rows, headers=("data set", "state", "what there is", "to download", "belongs into"))
-    wanting = [entry for entry in entries if states[entry.name].status is not Status.COMPLETE]
-    return "\n".join([table, *_steps(wanting, root)])
+    return "\n".join([table, *_steps(incomplete, root)])
 
 
 def _size(entry: OfficialSet, state: State, root: Path) -> str:
@@ -84,21 +84,20 @@ def _size(entry: OfficialSet, state: State, root: Path) -> str:
     sizes = [archive.size for archive in archives if archive.size is not None]
     if not sizes:
         return "unknown"
-    return in_words(sum(sizes)) + (" and more" if len(sizes) < len(archives) else "")
+    return format_size(sum(sizes)) + (" and more" if len(sizes) < len(archives) else "")
 
 
-def _steps(wanting: Sequence[OfficialSet], root: Path) -> Iterator[str]:
+def _steps(incomplete: Sequence[OfficialSet], root: Path) -> Iterator[str]:
     """How to get the sets that are not complete: a command for those with links, then what a person has to do."""
-    linked = [entry for entry in wanting if entry.linked]
+    linked = [entry for entry in incomplete if entry.linked]
     if linked:
-        yield f"\nto fetch: python scripts/prepare_data.py {' '.join(e.name for e in linked)} --data '{root}'"
+        names = ",".join(entry.name for entry in linked)
+        yield f"\nto fetch: python scripts/prepare_data.py sets={names} data='{root}'"
         yield f"  archives that are put into {root / DOWNLOADS} by hand are used, not fetched"
-        yield from (
-            f"  {entry.name}: what lies in {root / entry.settled(root).folder} has to be moved away first"
-            for entry in linked
-            if not lacking(entry, root)
-        )
-    for entry in wanting:
+        for entry in linked:
+            if not lacking(entry, root):
+                yield f"  {entry.name}: what lies in {root / entry.resolved(root).folder} has to be moved away first"
+    for entry in incomplete:
         if entry.manual:
             yield "\n".join([f"\nby hand, {entry.name}:", *(f"  - {step}" for step in entry.manual)])
-            yield f"  - so that there is in {root / entry.folder}: {', '.join(entry.tree)}"
+            yield f"  - so that there is in {root / entry.folder}: {', '.join(entry.expected_files)}"

@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pooch
@@ -16,15 +17,26 @@ import requests
 import urllib3
 from tqdm import tqdm
 
-from l2sp_suite.download.disk import check_room, in_words
+from l2sp_suite.download.files import check_free_space, format_size
 from l2sp_suite.download.registry import Archive
 from l2sp_suite.utils.errors import UserError
 from l2sp_suite.utils.files import write_atomically
 
-__all__ = ["Patience", "Unreachable", "check_file", "download"]
+__all__ = ["RetryPolicy", "Unreachable", "check_file", "download"]
 
 _log = logging.getLogger(__name__)
 _CHUNK = 1 << 20
+_UNREACHED = (requests.ConnectionError, requests.Timeout)
+_BROKEN = (requests.RequestException, urllib3.exceptions.HTTPError)
+
+
+@dataclass(frozen=True)
+class RetryPolicy:
+    """How long a mirror is tried."""
+
+    timeout: float  # seconds to wait for a byte; for the connection 10 at most
+    tries: int  # attempts in a row, >= 1, that add nothing
+    pause: float  # seconds between attempts
 
 
 class Unreachable(UserError):
@@ -35,56 +47,19 @@ class Unreachable(UserError):
         self.hosts = hosts
 
 
-@dataclass(frozen=True)
-class Patience:
-    """`timeout`: seconds to wait for a byte, for a host at all 10 at most; `tries`: attempts in a row, >= 1, that add
-    nothing; `pause`: seconds."""
-
-    timeout: float
-    tries: int
-    pause: float
+class _Refused(Exception):
+    """A mirror's answer is of no use; asking again will not help."""
 
 
-class _Failed(Exception):
-    """An attempt failed; `answered`: the host was there; `again`: the same may work a moment later."""
-
-    def __init__(self, reason: str, answered: bool, again: bool) -> None:
-        super().__init__(" ".join(reason.split()))
-        self.answered = answered
-        self.again = again
+class _Interrupted(Exception):
+    """A mirror's answer is of no use now; asking again may help."""
 
 
-@dataclass(frozen=True)
-class _Part:
-    """A download that is not whole yet, and beside it where it came from: {"url": .., "validator": ..}."""
+def download(archive: Archive, folder: Path, retry: RetryPolicy) -> Path:
+    """Fetch an archive into `folder`, which exists, unless it is there already.
 
-    path: Path
-
-    @property
-    def size(self) -> int:
-        return self.path.stat().st_size if self.path.exists() else 0
-
-    @property
-    def note(self) -> Path:
-        return self.path.with_name(f"{self.path.name}.json")
-
-    def origin(self) -> dict[str, str]:
-        """The note, or nothing where it is lost: then its bytes are of unknown origin."""
-        try:
-            content = json.loads(self.note.read_bytes())
-        except (OSError, ValueError):
-            return {}
-        return content if isinstance(content, dict) else {}
-
-    def remove(self) -> None:
-        self.path.unlink(missing_ok=True)
-        self.note.unlink(missing_ok=True)
-
-
-def download(archive: Archive, folder: Path, patience: Patience) -> Path:
-    """The archive's file in `folder`, which exists: fetched unless it is there already; size and checksum are checked.
-
-    An interrupted download stays as `<file>.part` and is gone on with by the next call.
+    Size and checksum are checked.
+    An interrupted download stays as `<file>.part`, with its origin in `<file>.part.json`; the next call resumes it.
 
     Raises:
         Unreachable: no mirror answered.
@@ -92,34 +67,30 @@ def download(archive: Archive, folder: Path, patience: Patience) -> Path:
     """
     target = folder / archive.file
     if target.exists():
-        wrong = check_file(archive, target)
-        if wrong:
-            raise UserError(f"{target}: {wrong}: delete it, and the same command fetches it again")
+        fault = check_file(archive, target)
+        if fault:
+            raise UserError(f"{target}: {fault}: delete it, and the same command fetches it again")
         return target
-    part = _Part(folder / f"{archive.file}.part")
-    failures: dict[str, _Failed] = {}
+    part = folder / f"{archive.file}.part"
+    errors: dict[str, Exception] = {}
     for url in archive.mirrors:
         try:
-            _fetch(archive, url, part, patience)
-        except _Failed as failed:
-            failures[url] = failed
+            _fetch_checked(archive, url, part, retry)
+        except (_Refused, _Interrupted, *_BROKEN) as error:
+            errors[url] = error
             continue
-        part.path.replace(target)
-        part.note.unlink(missing_ok=True)
+        part.replace(target)
+        _note(part).unlink(missing_ok=True)
         return target
-    raise _all_failed(target, failures)
-
-
-def _all_failed(target: Path, failures: dict[str, _Failed]) -> UserError:
-    reasons = "; ".join(f"{url}: {failed}" for url, failed in failures.items())
-    if any(failed.answered for failed in failures.values()):
-        return UserError(f"{target}: could not be fetched ({reasons}): try later, or put the file there by hand")
-    hosts = tuple(dict.fromkeys(urlsplit(url).netloc for url in failures))
-    return Unreachable(f"{target}: could not be fetched ({reasons}): is there a network?", hosts)
+    reasons = "; ".join(f"{url}: {_cause(error)}" for url, error in errors.items())
+    if all(isinstance(error, _UNREACHED) for error in errors.values()):
+        hosts = tuple(dict.fromkeys(urlsplit(url).netloc for url in errors))
+        raise Unreachable(f"{target}: could not be fetched ({reasons}): is there a network?", hosts)
+    raise UserError(f"{target}: could not be fetched ({reasons}): try later, or put the file there by hand")
 
 
 def check_file(archive: Archive, path: Path) -> str | None:
-    """How a file differs from the published one by size or checksum (with the expected and the found one), or None.
+    """How a file differs from the published one by size or checksum, or None.
 
     Where no checksum is published, logs the file's own.
     """
@@ -130,89 +101,108 @@ def check_file(archive: Archive, path: Path) -> str | None:
         _log.info("%s: no published checksum: sha256 of what came is %s", archive.file, pooch.file_hash(str(path)))
         return None
     algorithm, expected = archive.checksum.split(":")
-    found = pooch.file_hash(str(path), alg=algorithm)
-    return None if found == expected else f"has {algorithm} {found}, expected {expected}"
+    checksum = pooch.file_hash(str(path), alg=algorithm)
+    return None if checksum == expected else f"has {algorithm} {checksum}, expected {expected}"
 
 
-def _fetch(archive: Archive, url: str, part: _Part, patience: Patience) -> None:
-    """Fills `part` from one mirror, attempt after attempt, until it is whole and right; raises _Failed."""
-    if archive.checksum is None and part.origin().get("url") != url:
-        part.remove()  # bytes of two origins, and nothing to tell whether they fit
-    resumed = best = part.size
-    left, reached = patience.tries, False
+def _fetch_checked(archive: Archive, url: str, part: Path, retry: RetryPolicy) -> None:
+    """Complete `part` from one mirror and check it; where an earlier call's bytes may be at fault, twice."""
+    for resumed in (_size(part) > 0, False):
+        _fetch(archive, url, part, retry)
+        fault = check_file(archive, part)
+        if fault is None:
+            return
+        _remove(part)
+        if not resumed:
+            raise _Refused(f"{fault}; removed")
+
+
+def _fetch(archive: Archive, url: str, part: Path, retry: RetryPolicy) -> None:
+    """Complete `part` from one mirror, request after request; a host that never answered is asked once."""
+    left, best, answered = retry.tries, _size(part), False
     while True:
         try:
-            _attempt(archive, url, part, patience.timeout)
-            break
-        except _Failed as failed:
-            left = patience.tries if part.size > best else left - 1
-            best = max(best, part.size)
-            reached = reached or failed.answered
-            if not (failed.again and reached) or left < 1:  # who never answered hardly will in a moment
+            return _request(archive, url, part, retry.timeout)
+        except (_Interrupted, *_BROKEN) as error:
+            left = retry.tries if _size(part) > best else left - 1
+            best = max(best, _size(part))
+            answered = answered or not isinstance(error, _UNREACHED)
+            if not answered or left < 1:
                 raise
-        time.sleep(patience.pause)
-    wrong = check_file(archive, part.path)
-    if wrong:
-        part.remove()
-        if not resumed:
-            raise _Failed(f"{wrong}; removed", True, False)
-        _fetch(archive, url, part, patience)  # what an earlier call left may be at fault, not this mirror
+        time.sleep(retry.pause)
 
 
-def _attempt(archive: Archive, url: str, part: _Part, timeout: float) -> None:
-    """One request for what `part` lacks; raises _Failed unless it is whole after it."""
-    validator = part.origin().get("validator") if part.origin().get("url") == url else None
+def _request(archive: Archive, url: str, part: Path, timeout: float) -> None:
+    """One request for what `part` lacks, which is whole after it."""
+    origin = _origin(part)
+    validator = origin.get("validator") if origin.get("url") == url else None
     if archive.checksum is None and validator is None:
-        part.remove()  # nothing would tell whether what comes is of the same version
-    have = part.size
-    # identity: a .tgz must not come unpacked
-    headers = {"Accept-Encoding": "identity"}
+        _remove(part)  # nothing would tell whether its bytes and those to come are of one file
+    have = _size(part)
+    headers = {"Accept-Encoding": "identity"}  # a .tgz must not come unpacked
     if have:
         headers |= {"Range": f"bytes={have}-"} | ({"If-Range": validator} if validator else {})
-    try:
-        with requests.get(url, headers=headers, stream=True, timeout=(min(10, timeout), timeout)) as answer:
-            _check_secrecy(archive, [url, *(hop.url for hop in answer.history), answer.url])
-            _receive(archive, url, part, answer)
-    except (requests.ConnectionError, requests.Timeout) as error:
-        raise _Failed(_cause(error), False, True) from None
-    except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-        raise _Failed(_cause(error), True, True) from None
-
-
-def _check_secrecy(archive: Archive, hops: Sequence[str]) -> None:
-    """Without a checksum an encrypted connection is all that tells whose bytes come."""
-    secret = [urlsplit(hop).scheme == "https" for hop in hops]
-    if archive.checksum is None and secret[0] and not all(secret):
-        bare = hops[secret.index(False)]
-        raise _Failed(f"leads to {bare}, unencrypted, and has no published checksum; refused", True, False)
-
-
-def _cause(error: BaseException) -> str:
-    """The innermost reason: the outer ones of these libraries repeat it with the addresses of objects."""
-    text = str(getattr(error.args[0], "reason", error) if error.args else error)
-    return re.sub(r"<[^>]*>:? ?|HTTPS?Connection\([^)]*\):? ?", "", text) or type(error).__name__
-
-
-def _receive(archive: Archive, url: str, part: _Part, answer: requests.Response) -> None:
-    start, total = _span(answer, part)
-    if total is not None and archive.size not in (None, total):
-        raise _Failed(f"offers {total:,} bytes, expected {archive.size:,}", True, False)
-    if total is None or start < total:
-        if total is not None:  # what it unpacks to is hardly less than the archive
-            check_room(part.path.parent, 2 * total - start, archive.file)
+    with requests.get(url, headers=headers, stream=True, timeout=(min(10, timeout), timeout)) as answer:
+        _check_encrypted(archive, [url, *(hop.url for hop in answer.history), answer.url])
+        start, total = _span(answer, part)
+        if total is not None and archive.size not in (None, total):
+            raise _Refused(f"offers {total:,} bytes, expected {archive.size:,}")
+        if total is not None and start < total:  # what it unpacks to is hardly less than the archive
+            check_free_space(part.parent, 2 * total - start, archive.file)
         if not start:
-            part.remove()
-            validator = _validator(answer)
-            write_atomically(part.note, json.dumps({"url": url} | ({"validator": validator} if validator else {})))
-        _log.info("%s: %s from %s", archive.file, _amount(start, total), urlsplit(answer.url).netloc)
-        _write(archive.file, answer, part.path, start, total)
-    if total is not None and part.size != total:
-        raise _Failed(f"ended after {part.size:,} of {total:,} bytes", True, True)
+            _remove(part)
+            tag = _validator(answer)
+            write_atomically(_note(part), json.dumps({"url": url} | ({"validator": tag} if tag else {})))
+        if not start or start != total:
+            _receive(archive, answer, part, start, total)
+    if total is not None and _size(part) != total:
+        raise _Interrupted(f"ended after {_size(part):,} of {total:,} bytes")
 
 
-def _amount(start: int, total: int | None) -> str:
-    whole = "a file of unknown size" if total is None else in_words(total)
-    return f"going on at {in_words(start)} of {whole}" if start else whole
+def _check_encrypted(archive: Archive, hops: Sequence[str]) -> None:
+    """Without a checksum an encrypted connection is all that tells whose bytes come."""
+    encrypted = [urlsplit(hop).scheme == "https" for hop in hops]
+    if archive.checksum is None and encrypted[0] and not all(encrypted):
+        bare = hops[encrypted.index(False)]
+        raise _Refused(f"leads to {bare}, unencrypted, and has no published checksum; refused")
+
+
+def _span(answer: requests.Response, part: Path) -> tuple[int, int | None]:
+    """Where the answer's body starts in the file and how long the file is, both in bytes; None if it is not said.
+
+    A part that the server has nothing to add to (416) starts at its own end; one that is no beginning of what the
+    server has is removed.
+    """
+    code, have = answer.status_code, _size(part)
+    if code == 200:
+        length = answer.headers.get("Content-Length", "")
+        return 0, int(length) if length.isdecimal() else None
+    content_range = re.fullmatch(r"bytes (?:(\d+)-\d+|\*)/(\d+)", answer.headers.get("Content-Range", ""))
+    if code in (206, 416):
+        # 416 gives no start: the part is whole if it ends where the file does.
+        if content_range and have == int(content_range[1] or content_range[2]):
+            return have, int(content_range[2])
+        _remove(part)
+        raise _Interrupted("cannot go on from what is there; begins anew")
+    message = f"HTTP {code} {answer.reason}"
+    raise _Interrupted(message) if code >= 500 or code in (408, 429) else _Refused(message)
+
+
+def _receive(archive: Archive, answer: requests.Response, part: Path, start: int, total: int | None) -> None:
+    """Append the answer's body to `part`."""
+    whole = "a file of unknown size" if total is None else format_size(total)
+    resumed = f"going on at {format_size(start)} of " if start else ""
+    _log.info("%s: %s%s from %s", archive.file, resumed, whole, urlsplit(answer.url).netloc)
+    options: dict[str, Any] = {
+        "unit": "B",
+        "unit_scale": True,
+        "unit_divisor": 1000,
+        "disable": None,
+    }
+    with part.open("ab") as file, tqdm(desc=archive.file, initial=start, total=total, **options) as bar:
+        for chunk in answer.raw.stream(_CHUNK, decode_content=False):
+            file.write(chunk)
+            bar.update(len(chunk))
 
 
 def _validator(answer: requests.Response) -> str | None:
@@ -221,32 +211,29 @@ def _validator(answer: requests.Response) -> str | None:
     return tag if tag and not tag.startswith("W/") else answer.headers.get("Last-Modified")
 
 
-def _span(answer: requests.Response, part: _Part) -> tuple[int, int | None]:
-    """Where the body starts in the file and how long that is, both in bytes, None if untold; raises _Failed.
-
-    A part that the server has nothing to add to (416) starts at its own end; one that is no beginning of what the
-    server has is removed.
-    """
-    code, have = answer.status_code, part.size
-    if code == 200:
-        length = answer.headers.get("Content-Length", "")
-        return 0, int(length) if length.isdecimal() else None
-    told = re.fullmatch(r"bytes (?:(\d+)-\d+|\*)/(\d+)", answer.headers.get("Content-Range", ""))
-    if code in (206, 416):
-        # 416 gives no start: the part is whole if it ends where the file does.
-        if told and have == int(told[1] or told[2]):
-            return have, int(told[2])
-        part.remove()
-        raise _Failed("cannot go on from what is there; begins anew", True, True)
-    raise _Failed(f"HTTP {code} {answer.reason}", True, code >= 500 or code in (408, 429))
+def _cause(error: BaseException) -> str:
+    """The innermost reason in one line: the libraries' outer ones repeat it with the addresses of objects."""
+    text = str(getattr(error.args[0], "reason", error) if error.args else error)
+    return " ".join(re.sub(r"<[^>]*>:? ?|HTTPS?Connection\([^)]*\):? ?", "", text).split()) or type(error).__name__
 
 
-def _write(name: str, answer: requests.Response, path: Path, start: int, total: int | None) -> None:
-    with (
-        path.open("ab") as file,
-        # disable=None: only a terminal shows it, with the time left
-        tqdm(desc=name, initial=start, total=total, unit="B", unit_scale=True, unit_divisor=1000, disable=None) as bar,
-    ):
-        for chunk in answer.raw.stream(_CHUNK, decode_content=False):
-            file.write(chunk)
-            bar.update(len(chunk))
+def _note(part: Path) -> Path:
+    return part.with_name(f"{part.name}.json")
+
+
+def _origin(part: Path) -> dict[str, str]:
+    """Where a part came from, {"url": .., "validator": ..}; empty where its note is lost or damaged."""
+    try:
+        content = json.loads(_note(part).read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _size(part: Path) -> int:
+    return part.stat().st_size if part.exists() else 0
+
+
+def _remove(part: Path) -> None:
+    part.unlink(missing_ok=True)
+    _note(part).unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""One data set, from what is on disk to the whole of it."""
+"""One data set, from what is on disk to the whole of it: downloaded, unpacked, verified by its reader."""
 
 from __future__ import annotations
 
@@ -6,18 +6,18 @@ import contextlib
 import errno
 import logging
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from l2sp_suite.download.disk import check_room, claimed
-from l2sp_suite.download.download import Patience, download
+from l2sp_suite.download.download import RetryPolicy, download
+from l2sp_suite.download.files import check_free_space, dir_lock, move
 from l2sp_suite.download.registry import Archive, OfficialSet
 from l2sp_suite.download.state import State, Status, inspect, load
 from l2sp_suite.download.unpack import BadArchive, unpack
 from l2sp_suite.utils.errors import UserError
 
-__all__ = ["DOWNLOADS", "Wishes", "fetch", "lacking", "state_of"]
+__all__ = ["DOWNLOADS", "FetchOptions", "fetch", "lacking", "state_of"]
 
 _log = logging.getLogger(__name__)
 
@@ -26,26 +26,35 @@ DOWNLOADS = "downloads"
 
 
 @dataclass(frozen=True)
-class Wishes:
-    """How to fetch; `keep`: archives stay after they were unpacked and verified."""
+class FetchOptions:
+    """How to fetch."""
 
-    keep: bool
-    patience: Patience
+    keep: bool  # archives stay after they were unpacked and verified
+    retry: RetryPolicy
 
 
 def state_of(entry: OfficialSet, root: Path) -> State:
-    """What there is of a data set of the registry in `root`, the folder of all; see `state.inspect`."""
-    return inspect(load(entry.name), root, entry.tree)
+    """What there is of a data set of the registry in `root`, the folder of all.
+
+    See `state.inspect`.
+    """
+    return inspect(load(entry.name), root, entry.expected_files)
 
 
 def lacking(entry: OfficialSet, root: Path) -> tuple[Archive, ...]:
-    """The archives of which something is not in its place in `root` yet, with the places that it has there."""
-    archives = entry.settled(root).archives
-    return tuple(archive for archive in archives if not all((root / place).exists() for _, place in archive.places))
+    """The archives of which something is not in `root` yet.
+
+    With the paths that they have there.
+    """
+    return tuple(
+        archive
+        for archive in entry.resolved(root).archives
+        if not all((root / path).exists() for path in archive.extract_to.values())
+    )
 
 
-def fetch(entry: OfficialSet, root: Path, wishes: Wishes) -> State:
-    """Completes a data set in `root`: verifies what is there, fetches, unpacks and verifies what is not.
+def fetch(entry: OfficialSet, root: Path, options: FetchOptions) -> State:
+    """Complete a data set in `root`: download, unpack and verify what it lacks.
 
     What is there is never changed: a partial or damaged set stays as it is, and the error says what to do.
 
@@ -56,74 +65,73 @@ def fetch(entry: OfficialSet, root: Path, wishes: Wishes) -> State:
     state = state_of(entry, root)
     if state.status is Status.COMPLETE:
         return state
-    _check_by_hand(entry, state, root)
-    with claimed(root):
+    _check_automatic(entry, state, root)
+    with dir_lock(root):
         state = state_of(entry, root)  # another process may just have completed it
-        return state if state.status is Status.COMPLETE else _complete(entry, state, root, wishes)
+        if state.status is Status.COMPLETE:
+            return state
+        try:
+            return _complete(entry, state, root, options)
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise
+            raise UserError(f"{root}: the disk is full: free some space; the same command goes on") from None
 
 
-def _complete(entry: OfficialSet, state: State, root: Path, wishes: Wishes) -> State:
+def _complete(entry: OfficialSet, state: State, root: Path, options: FetchOptions) -> State:
     archives = lacking(entry, root)
     if not archives:
         raise UserError(_not_official(entry, state, root))
     downloads = root / DOWNLOADS
-    put = {archive.file for archive in archives if (downloads / archive.file).exists()}  # by a person, or kept
-    files = _download(archives, downloads, wishes.patience)
-    ours = [file for file in files if file.name not in put]
+    downloads.mkdir(exist_ok=True)
+    by_hand = {archive.file for archive in archives if (downloads / archive.file).exists()}  # or kept
     try:
-        _install(entry, list(zip(archives, files, strict=True)), root)
-    except BadArchive as error:
-        _discard([file for file in ours if file == error.archive], downloads)
-        raise
-    state = state_of(entry, root)
-    if state.status is not Status.COMPLETE:
-        raise UserError(_not_official(entry, state, root))
-    if not wishes.keep:
-        _discard(ours, downloads)
-    return state
+        files = [download(archive, downloads, options.retry) for archive in archives]
+        ours = [file for file in files if file.name not in by_hand]
+        try:
+            _install(entry, archives, files, root)
+        except BadArchive as error:
+            _delete(file for file in ours if file == error.archive)
+            raise
+        state = state_of(entry, root)
+        if state.status is not Status.COMPLETE:
+            raise UserError(_not_official(entry, state, root))
+        if not options.keep:
+            _delete(ours)
+        return state
+    finally:
+        with contextlib.suppress(OSError):
+            downloads.rmdir()  # where nothing is in it
 
 
-def _check_by_hand(entry: OfficialSet, state: State, root: Path) -> None:
-    """Raises UserError where only a person can get what lacks."""
+def _check_automatic(entry: OfficialSet, state: State, root: Path) -> None:
+    """Raise UserError where only a person can get what lacks."""
     by_hand = [a for a in lacking(entry, root) if not a.mirrors and not (root / DOWNLOADS / a.file).exists()]
     if by_hand or not entry.archives:
-        raise UserError(
-            f"{entry.name} is {state.status} ({state.message}): it has to be got by hand: {entry.manual[0]}"
-        )
+        reason = f"{entry.name} is {state.status} ({state.message})"
+        raise UserError(f"{reason}: it has to be got by hand: {entry.manual[0]}")
 
 
 def _not_official(entry: OfficialSet, state: State, root: Path) -> str:
-    place = state.folder or root / entry.folder
     return (
-        f"{entry.name} is {state.status} ({state.message}): move {place} away, and the same command fetches the "
-        "official release"
+        f"{entry.name} is {state.status} ({state.message}): move {state.folder or root / entry.folder} away, and the "
+        "same command fetches the official release"
     )
 
 
-def _download(archives: Sequence[Archive], downloads: Path, patience: Patience) -> list[Path]:
-    downloads.mkdir(exist_ok=True)
-    try:
-        return [download(archive, downloads, patience) for archive in archives]
-    finally:
-        _discard([], downloads)
-
-
-def _discard(files: Sequence[Path], downloads: Path) -> None:
-    """Remove the files, and their folder where nothing else is in it."""
+def _delete(files: Iterable[Path]) -> None:
     for file in files:
         file.unlink()
-    with contextlib.suppress(OSError):
-        downloads.rmdir()
 
 
-def _install(entry: OfficialSet, pairs: Sequence[tuple[Archive, Path]], root: Path) -> None:
-    """Unpack all archives beside the data sets, then move what they gave into its places."""
+def _install(entry: OfficialSet, archives: Sequence[Archive], files: Sequence[Path], root: Path) -> None:
+    """Unpack all archives beside the data sets, then move what was published in them to its paths."""
     # Images hardly shrink: what an archive unpacks to is its size at least.
-    check_room(root, sum(file.stat().st_size for _, file in pairs), f"unpacking {entry.name}")
+    check_free_space(root, sum(file.stat().st_size for file in files), f"unpacking {entry.name}")
     staging = root / f".unpacking-{entry.name}"
     shutil.rmtree(staging, ignore_errors=True)  # of a process that was killed
     try:
-        for number, (archive, file) in enumerate(pairs):
+        for number, (archive, file) in enumerate(zip(archives, files, strict=True)):
             _log.info("%s: unpacking", archive.file)
             _stage(archive, file, staging / str(number), staging / "whole")
         _merge(staging / "whole", root)
@@ -131,47 +139,22 @@ def _install(entry: OfficialSet, pairs: Sequence[tuple[Archive, Path]], root: Pa
         shutil.rmtree(staging, ignore_errors=True)
 
 
-def _stage(archive: Archive, file: Path, raw: Path, whole: Path) -> None:
-    """Unpack a file into `raw`, and move what is wanted of it to its places below `whole`."""
-    unpack(file, raw)
-    for inside, place in archive.places:
-        # Plain files have the names of their archives.
-        source, target = raw / inside, whole / place
+def _stage(archive: Archive, file: Path, unpacked: Path, whole: Path) -> None:
+    """Unpack a file, and move what is needed of it to its paths below `whole`."""
+    unpack(file, unpacked)
+    for inside, path in archive.extract_to.items():
+        source, target = unpacked / inside, whole / path
         if not source.exists():
             raise UserError(f"{file}: has no {inside}, which {archive.file} is published with: replace or remove it")
         target.parent.mkdir(parents=True, exist_ok=True)
         source.rename(target)
-    shutil.rmtree(raw)
+    shutil.rmtree(unpacked)
 
 
 def _merge(source: Path, target: Path) -> None:
-    """Move what `target` lacks: a folder that it has not in one step, so that it is whole or absent."""
+    """Move what `target` lacks: a folder that it does not have in one step, so that it is whole or absent."""
     for path in sorted(source.iterdir()):
-        place = target / path.name
-        if not place.exists():
-            _move(path, place)
-        elif path.is_dir() and place.is_dir():
-            _merge(path, place)
-
-
-def _move(path: Path, place: Path) -> None:
-    """Move in one step; over disks (a linked folder) by a copy beside the place first."""
-    try:
-        path.rename(place)
-    except OSError as error:
-        if error.errno != errno.EXDEV:
-            raise
-        copy = place.with_name(f".{place.name}.part")
-        _remove(copy)  # of a process that was killed
-        try:
-            shutil.copytree(path, copy) if path.is_dir() else shutil.copy2(path, copy)
-            copy.rename(place)
-        finally:
-            _remove(copy)
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path)
-    else:
-        path.unlink(missing_ok=True)
+        if not (target / path.name).exists():
+            move(path, target / path.name)
+        elif path.is_dir() and (target / path.name).is_dir():
+            _merge(path, target / path.name)

@@ -3,27 +3,22 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
 from omegaconf import OmegaConf
 
-from l2sp_suite.config.compose import CONFIGS
-from l2sp_suite.config.schema import DataConfig
-from l2sp_suite.datasets.classification import READERS
-from l2sp_suite.datasets.layout import Release
-from l2sp_suite.datasets.records import DataSet, check_counts, differences
-from l2sp_suite.datasets.segmentation import SEGMENTATION_READERS
-from l2sp_suite.datasets.video import VIDEO_READERS
+from l2sp_suite.config import CONFIGS, DataConfig
+from l2sp_suite.datasets import READERS, DatasetLayout, check_counts, differences
 from l2sp_suite.utils.errors import UserError
 
 __all__ = ["State", "Status", "inspect", "load"]
 
-_READERS: Mapping[str, Callable[[Release], DataSet]] = {**READERS, **SEGMENTATION_READERS, **VIDEO_READERS}
+_READERS = {name: reader for readers in READERS.values() for name, reader in readers.items()}
 
-_WORDS = {  # names of the counts, as a person reads them
+_LABELS = {  # of the counts, for people
     "train": "training examples",
     "test": "test examples",
     "height": "pixels of height",
@@ -32,26 +27,22 @@ _WORDS = {  # names of the counts, as a person reads them
 
 
 class Status(StrEnum):
-    """`COMPLETE`: all official counts; `PARTIAL`: less, or other data; `DAMAGED`: unreadable; `MISSING`: no folder."""
+    """How much of a data set is on disk."""
 
-    COMPLETE = "complete"
-    PARTIAL = "partial"
-    DAMAGED = "damaged"
-    MISSING = "missing"
+    COMPLETE = "complete"  # all official counts
+    PARTIAL = "partial"  # less, or other data
+    DAMAGED = "damaged"  # unreadable
+    MISSING = "missing"  # no folder
 
 
 @dataclass(frozen=True)
 class State:
-    """A data set on disk. `folder`: where it was found, None if missing; `message`: one line, what there is or lacks.
-
-    `found`: the reader's counts, empty unless it could read the set; `official`: those of the release, by name.
-    """
+    """A data set on disk."""
 
     status: Status
-    folder: Path | None
-    found: Mapping[str, int]
-    official: Mapping[str, int]
-    message: str
+    message: str  # one line: what there is, or lacks
+    folder: Path | None = None  # None if missing
+    counts: Mapping[str, int] = field(default_factory=dict)  # the reader's; empty unless it could read the set
 
 
 def load(name: str) -> DataConfig:
@@ -71,36 +62,33 @@ def load(name: str) -> DataConfig:
     return typed
 
 
-def inspect(data: DataConfig, root: Path, tree: Sequence[str]) -> State:
+def inspect(data: DataConfig, root: Path, expected_files: Sequence[str]) -> State:
     """What there is of a data set in `root`, the folder of all data sets.
 
-    `tree`: paths that a whole one has in its own folder; a set that cannot be read is partial where it lacks some of
-    them, and damaged where it has them all. Reads index files and lists folders, opens no image and changes nothing.
+    `expected_files`: paths that a whole one has in its own folder; a set that cannot be read is partial where it lacks
+    some of them, and damaged where it has them all. Reads index files, opens no image and changes nothing.
 
     Raises:
         UserError: `data.official` counts what the reader does not.
     """
-    official, at_least = dict(data.official or {}), dict(data.at_least or {})
     folder = next((root / name for name in data.folders if (root / name).is_dir()), None)
     if folder is None:
-        return State(Status.MISSING, None, {}, official, f"no folder {' or '.join(data.folders)} in {root}")
+        return State(Status.MISSING, f"no folder {' or '.join(data.folders)} in {root}")
     try:
-        found = _READERS[data.reader](Release(folder, data.remedy))
+        dataset = _READERS[data.reader](DatasetLayout(folder, data.remedy))
     except UserError as error:
-        lacking = [path for path in tree if not (folder / path).exists()]
-        if lacking:
-            return State(Status.PARTIAL, folder, {}, official, f"{folder} lacks {', '.join(lacking)}")
-        return State(Status.DAMAGED, folder, {}, official, str(error))
-    status = Status.PARTIAL if check_counts(found, official, at_least) else Status.COMPLETE
-    counts = found.counts
-    wanted = differences(counts, official, at_least) or dict.fromkeys(counts, "")
-    return State(status, folder, counts, official, _listed(counts, wanted))
+        absent = [path for path in expected_files if not (folder / path).exists()]
+        if absent:
+            return State(Status.PARTIAL, f"{folder} lacks {', '.join(absent)}", folder)
+        return State(Status.DAMAGED, str(error), folder)
+    official, at_least = dict(data.official or {}), dict(data.at_least or {})
+    status = Status.PARTIAL if check_counts(dataset, official, at_least) else Status.COMPLETE
+    counts = dataset.counts
+    shown = differences(counts, official, at_least) or dict.fromkeys(counts, "")
+    return State(status, ", ".join(_count_line(key, counts[key], shown[key]) for key in shown), folder, counts)
 
 
-def _listed(found: Mapping[str, int], wanted: Mapping[str, str]) -> str:
-    """Say e.g. "80 of 200 classes", or "200 classes" where nothing else is wanted."""
-    words = {key: _WORDS.get(key, key.replace("train_", "training ").replace("_", " ")) for key in wanted}
-    return ", ".join(
-        f"{found[key]:,} of {number} {words[key]}" if number else f"{found[key]:,} {words[key]}"
-        for key, number in wanted.items()
-    )
+def _count_line(key: str, count: int, official: str) -> str:
+    """E.g. "80 of 200 classes", or "200 classes" where the official number is met."""
+    label = _LABELS.get(key, key.replace("train_", "training ").replace("_", " "))
+    return f"{count:,} of {official} {label}" if official else f"{count:,} {label}"

@@ -18,7 +18,7 @@ def freeze_statistics(model: nn.Module) -> None:
 
 
 def set_bn_momentum(model: nn.Module, momentum: float) -> None:
-    """Set the share in (0, 1] that each batch has in the running statistics: 1 minus the decay of protocol 3.1."""
+    """Set the share in (0, 1] that each batch has in the running statistics: 1 minus slim's decay."""
     for _, module in _batch_norms(model):
         module.momentum = momentum
 
@@ -35,7 +35,7 @@ def fresh_statistics(model: nn.Module, names: Collection[str]) -> frozenset[str]
         if own and _as_in_test in module._forward_pre_hooks.values():
             raise UserError(
                 f"statistics=fresh: batch norm {place} uses its running statistics in training too, and nothing would "
-                "fill them: load them, or give approach.network.frozen_bn=false"
+                "fill them: load them, or give task.network.frozen_bn=false"
             )
         found |= own
     return frozenset(found)

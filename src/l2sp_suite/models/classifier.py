@@ -33,7 +33,7 @@ def build_network(name: str, classes: int, width: float, dropout: float, aux: bo
     """A classifier with new weights, drawn from torch's global generator.
 
     Args:
-        name: ``inception_v3`` (protocol 3.1), or a name of timm such as ``tf_efficientnet_lite0``.
+        name: ``inception_v3`` (docs/protocols/dstl.md#network), or a name of timm such as ``tf_efficientnet_lite0``.
         classes: number of classes.
         width: factor of the channel counts of ``inception_v3`` and of timm's ResNets; 1 for other networks.
         dropout: probability before the classifier.
@@ -78,7 +78,7 @@ def head_prefixes(model: nn.Module) -> tuple[str, ...]:
     """Beginnings of the names of the parameters that are new in fine-tuning, each ending in a dot.
 
     Inception-V3: the classifier and the whole auxiliary branch, as the published code restores every
-    variable without "Logits" in its name (protocol 3.2). timm: what ``get_classifier()`` returns.
+    variable without "Logits" in its name (docs/protocols/dstl.md#fine-tuning). timm: what ``get_classifier()`` returns.
 
     Raises:
         UserError: the network has no classifier that could be named.

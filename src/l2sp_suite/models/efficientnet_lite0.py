@@ -6,8 +6,8 @@ import re
 
 __all__ = ["MEAN", "STD", "timm_name"]
 
-MEAN, STD = 127 / 255, 128 / 255
-"""Of pixels in 0..1: the packaged weights take (x - 127) / 128 of 0..255."""
+MEAN, STD = 0.49803922, 0.50196078
+"""Of pixels in 0..1, to eight digits: the packaged weights take (x - 127) / 128 of 0..255."""
 
 _PLACES = {
     "_conv_stem": "conv_stem",

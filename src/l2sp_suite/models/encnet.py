@@ -1,4 +1,4 @@
-"""EncNet: dilated backbone, context encoding head, auxiliary head (protocol 1.2 to 1.4)."""
+"""EncNet: dilated backbone, context encoding head, auxiliary head (docs/protocols/encnet.md)."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class EncModule(nn.Module):
 
 
 class EncHead(nn.Module):
-    """The head of EncNet with lateral connections (protocol 1.3).
+    """The head of EncNet with lateral connections (docs/protocols/encnet.md#head).
 
     Args:
         inputs: channels of the last three stages, c2, c3 and c4, all at stride 8.

@@ -1,4 +1,4 @@
-"""The encoding layer: soft assignment of features to learnt codewords (protocol 1.4)."""
+"""The encoding layer: soft assignment of features to learnt codewords (docs/protocols/encnet.md#context-encoding)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""FlowNetS, the flow branch (protocol 2.4)."""
+"""FlowNetS, the flow branch (docs/protocols/segflow.md#flow-branch)."""
 
 from __future__ import annotations
 

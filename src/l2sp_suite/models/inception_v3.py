@@ -1,6 +1,6 @@
 """Inception-V3 at any of five widths: torchvision's own classes, with every channel count divided.
 
-Source: protocols 3.1 (slim Inception-V3: BN eps 1e-3, dropout 0.2, auxiliary head on Mixed_6e).
+Source: docs/protocols/dstl.md#network (slim Inception-V3: BN eps 1e-3, dropout 0.2, auxiliary head on Mixed_6e).
 torchvision's batch norm has a scale and slim's has none; that is the one difference of the layers.
 """
 
@@ -87,7 +87,7 @@ def inception_v3(
     Args:
         classes: number of classes.
         width: factor of every channel count, one of ``WIDTHS``.
-        dropout: probability before the classifier (protocol 3.1: 0.2).
+        dropout: probability before the classifier (docs/protocols/dstl.md#network: 0.2).
         aux: build the auxiliary head. It is left out, with a line in the log, where ``aux_fits`` says no.
         input_size: side of the square images in pixels, at least ``MIN_INPUT``.
 

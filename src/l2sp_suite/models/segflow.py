@@ -1,4 +1,7 @@
-"""SegFlow: a segmentation and a flow branch that exchange feature maps, a head for each task (protocol 2.3, 2.5)."""
+"""SegFlow: a segmentation and a flow branch that exchange feature maps, a head for each task.
+
+Source: docs/protocols/segflow.md#segmentation-branch and docs/protocols/segflow.md#exchange-and-heads.
+"""
 
 from __future__ import annotations
 
@@ -94,7 +97,7 @@ def check_cover(name: str, backbone: nn.Module, size: Sequence[int], crops: Sequ
     for sides, factor, crop, found in zip(wanted, (8, 2, 2), reversed(crops), maps, strict=False):
         if any(factor * (cells + 1) - crop < side for cells, side in zip(found.shape[-2:], sides, strict=True)):
             raise UserError(
-                f"network: the maps of {name} do not cover frames of {size[0]}x{size[1]}: give approach.input_size "
+                f"network: the maps of {name} do not cover frames of {size[0]}x{size[1]}: give task.input_size "
                 "other sides, such as multiples of 32"
             )
 

@@ -10,11 +10,12 @@ from torch import nn
 
 from l2sp_suite.utils.errors import UserError
 
-__all__ = ["create"]
+__all__ = ["ORIGINAL", "create", "data_config"]
 
 # timm is imported where it is used: it takes seconds, and a sweep is hundreds of runs.
 
-_ORIGINAL = "_caffe"
+ORIGINAL = "_caffe"
+"""After the name of a ResNet: as it was first published, in Caffe."""
 _STAGES = (64, 128, 256, 512)  # channels of a ResNet's stages before the bottleneck's expansion
 
 
@@ -33,12 +34,9 @@ def create(name: str, width: float = 1.0, more_names: tuple[str, ...] = (), **op
     """
     import timm
 
-    original = name.endswith(_ORIGINAL)
-    name = name.removesuffix(_ORIGINAL)
-    if "/" in name or ":" in name or not timm.is_model(name):
-        near = get_close_matches(name, [*more_names, *timm.list_models()], n=5, cutoff=0.5)
-        hint = f"nearest: {', '.join(near)}" if near else "python -c 'import timm; print(timm.list_models())'"
-        raise UserError(f"network: no network is called {name!r}; {hint}")
+    original = name.endswith(ORIGINAL)
+    name = name.removesuffix(ORIGINAL)
+    _check_name(name, more_names)
     if width != 1:
         options |= _narrow(name, width)
     try:
@@ -49,15 +47,46 @@ def create(name: str, width: float = 1.0, more_names: tuple[str, ...] = (), **op
     return _as_original(model, name) if original else model
 
 
+def data_config(name: str) -> dict[str, Any]:
+    """How images must be prepared for the published weights of a network of timm (`timm.data.resolve_data_config`).
+
+    Returns:
+        `input_size` (3, H, W), `mean`, `std`, `interpolation`, `crop_pct`, and more.
+
+    Raises:
+        UserError: no such network.
+    """
+    import timm
+
+    _check_name(name, ("inception_v3",))
+    try:
+        published: Any = timm.get_pretrained_cfg(name)
+    except RuntimeError as error:  # a tag that the network does not have
+        raise UserError(f"network: {name}: {error}") from error
+    data: Any = timm.data
+    return cast("dict[str, Any]", data.resolve_data_config({}, pretrained_cfg=published.to_dict() if published else {}))
+
+
+def _check_name(name: str, more_names: tuple[str, ...]) -> None:
+    import timm
+
+    if "/" in name or ":" in name or not timm.is_model(name):
+        near = get_close_matches(name, [*more_names, *timm.list_models()], n=5, cutoff=0.5)
+        hint = f"nearest: {', '.join(near)}" if near else "python -c 'import timm; print(timm.list_models())'"
+        raise UserError(f"network: no network is called {name!r}; {hint}")
+
+
 def _as_original(model: nn.Module, name: str) -> nn.Module:
-    """A ResNet as it was first published, in Caffe; weights have the same names and shapes as timm's (protocol 2.3).
+    """A ResNet as it was first published, in Caffe; weights have the same names and shapes as timm's.
+
+    Source: docs/protocols/segflow.md#segmentation-branch.
 
     The first pooling has no padding and takes in the last rows and columns that it only half covers.
     """
     blocks = [part for path, part in model.named_modules() if path.endswith(".0") and hasattr(part, "conv3")]
     strides = [cast(Any, block).conv2.stride for block in blocks]
     if not (name.startswith("resnet") and strides == [(1, 1), *[(2, 2)] * 3] and hasattr(model, "maxpool")):
-        raise UserError(f"network: {name}{_ORIGINAL}: only ResNets of bottlenecks, such as resnet101, have an original")
+        raise UserError(f"network: {name}{ORIGINAL}: only ResNets of bottlenecks, such as resnet101, have an original")
     for block in blocks:
         first, second = cast(Any, block).conv1, cast(Any, block).conv2
         first.stride, second.stride = second.stride, (1, 1)

@@ -12,9 +12,9 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
-from l2sp_suite.config.schema import TrainConfig
-from l2sp_suite.tasks.base import Outline, Work
-from l2sp_suite.training.loop import total_steps
+from l2sp_suite.config import TrainConfig
+from l2sp_suite.tasks import ModelSummary, TrainStep
+from l2sp_suite.training import total_steps
 
 __all__ = ["DEVICES", "EFFICIENCY", "LAUNCH", "Cost", "Device", "measure"]
 
@@ -45,21 +45,16 @@ DEVICES = {
 
 @dataclass(frozen=True)
 class Cost:
-    """Of one run, that is one arm and one seed.
+    """What one run (one arm, one seed) costs; a multiplication and its addition are two operations."""
 
-    `train_flops`: forward and backward of one item, averaged over the kinds of steps; `test_flops`: of one test item by
-    the full protocol; a multiplication and its addition are two. `item_bytes`: activations kept for the backward pass
-    of one item, in the kind of step that keeps most. `launches`: operations of a step. `parameters`: scalars.
-    """
-
-    parameters: int
-    steps: int
-    batch: int
-    bf16: bool
-    train_flops: float
-    test_flops: float
-    item_bytes: int
-    launches: float
+    parameters: int  # scalars
+    steps: int  # optimiser steps of the run
+    batch: int  # items in a step
+    bf16: bool  # whether training is in bfloat16
+    train_flops: float  # forward and backward of one item, averaged over the kinds of steps
+    test_flops: float  # of one test item by the full protocol
+    item_bytes: int  # activations kept for the backward pass of one item, in the kind of step that keeps most
+    launches: float  # operations started in a step
 
     @property
     def fixed_bytes(self) -> int:
@@ -68,7 +63,7 @@ class Cost:
 
     @property
     def memory(self) -> float:
-        """Estimated memory of a device in GB: with 1 GB for the driver and for workspaces."""
+        """Estimated GB of a device's memory, with 1 GB for the driver and for workspaces."""
         return (self.fixed_bytes + self.batch * self.item_bytes) / 1e9 + 1
 
     def hours(self, device: Device, test_items: int, efficiency: float = EFFICIENCY) -> float:
@@ -78,38 +73,35 @@ class Cost:
         return (self.steps * step + test_items * self.test_flops / (device.single * efficiency)) / 3600
 
 
-def measure(cfg: TrainConfig, found: Outline) -> Cost:
-    """Counts what a run costs at the official release's sizes; a few seconds, without data or weights.
-
-    `found`: the run's outline (`l2sp_suite.tasks.registry.outline`).
-    """
-    model = found.model
+def measure(cfg: TrainConfig, summary: ModelSummary) -> Cost:
+    """Counts what a run costs at the official release's sizes; a few seconds, without data or weights."""
+    model = summary.model
     with FakeTensorMode(allow_non_fake_inputs=True):
         model.train()
-        counted = [(work, _step(work, model, cfg.optim.bf16)) for work in found.work]
+        counted = [(step, _count_step(step, model, cfg.optim.bf16)) for step in summary.steps]
         model.eval()
         with torch.no_grad():
-            test = _count(found.evaluate)
+            test = _count(summary.evaluate)
     return Cost(
         parameters=sum(parameter.numel() for parameter in model.parameters()),
-        steps=total_steps(cfg.optim, found.steps_per_epoch),
+        steps=total_steps(cfg.optim, summary.steps_per_epoch),
         batch=cfg.optim.batch_size,
         bf16=cfg.optim.bf16,
-        train_flops=sum(work.share * step.flops / work.items for work, step in counted),
+        train_flops=sum(step.share * count.flops / step.items for step, count in counted),
         test_flops=test.flops,
-        item_bytes=max(round(step.kept / work.items) for work, step in counted),
-        launches=sum(work.share * step.launches for work, step in counted),
+        item_bytes=max(round(count.kept / step.items) for step, count in counted),
+        launches=sum(step.share * count.launches for step, count in counted),
     )
 
 
 @dataclass(frozen=True)
-class _Counted:
+class _Count:
     flops: float
     launches: int
     kept: int = 0
 
 
-def _step(work: Work, model: nn.Module, bf16: bool) -> _Counted:
+def _count_step(step: TrainStep, model: nn.Module, bf16: bool) -> _Count:
     """What a kind of step does, and the bytes that its forward pass keeps."""
     kept: dict[int, int] = {}
     weights = {parameter.shape for parameter in model.parameters()}
@@ -123,16 +115,16 @@ def _step(work: Work, model: nn.Module, bf16: bool) -> _Counted:
     def loss() -> Tensor:
         hooks = torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor)
         with torch.autocast("cpu", torch.bfloat16, enabled=bf16), hooks:
-            return work.loss()
+            return step.loss()
 
     return replace(_count(lambda: torch.autograd.backward(loss())), kept=sum(kept.values()))
 
 
-def _count(call: Callable[[], Any]) -> _Counted:
+def _count(call: Callable[[], Any]) -> _Count:
     flops, launches = FlopCounterMode(display=False), _Launches()
     with flops, launches:
         call()
-    return _Counted(float(flops.get_total_flops()), launches.count)
+    return _Count(float(flops.get_total_flops()), launches.count)
 
 
 class _Launches(TorchDispatchMode):  # type: ignore[no-untyped-call]

@@ -3,98 +3,90 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
 from torch import nn
 
-from l2sp_suite.config.schema import TrainConfig
-from l2sp_suite.tasks.base import Outline
-from l2sp_suite.tasks.registry import outline
-from l2sp_suite.training.optimizer import Regularised, build_optimizer
+from l2sp_suite.config import TrainConfig
+from l2sp_suite.tasks import ModelSummary, task_class
+from l2sp_suite.training import PenalizedOptimizer, build_optimizer
 from l2sp_suite.utils.machine import peak_memory
 
 __all__ = ["describe"]
 
+_WITH_WEIGHTS = (nn.modules.conv._ConvNd, nn.Linear)
+
 
 def describe(cfg: TrainConfig, step: bool) -> dict[str, Any]:
-    """Counts of parameters by part and by what the penalty does to them; with `step`, times and peak memory.
+    """Numbers of scalars by part of the network and by what the penalty does to them, and the optimiser's groups.
 
-    A step is measured in single precision, which every processor has, whatever `optim.bf16` says.
-
-    The number of classes is the official release's. Weights are new: nothing is read or fetched.
+    The number of classes is the official release's; weights are new: nothing is read or fetched. With `step`, also the
+    seconds and peak memory of a step, in single precision, which every processor has, whatever `optim.bf16` says.
 
     Raises:
         UserError: the data set has no official number of classes, on which the network depends.
     """
-    found = outline(cfg)
-    new = tuple(prefix for prefixes in found.new.values() for prefix in prefixes)
+    summary = task_class(cfg).summary(cfg)
+    heads = tuple(prefix for prefixes in summary.heads.values() for prefix in prefixes)
     # Which weights are shared is a matter of names and shapes; any values do.
-    start = {name: torch.ones_like(p) for name, p in found.model.named_parameters() if not name.startswith(new)}
-    regularised = build_optimizer(found.model, start, cfg.reg, cfg.optim, found.lr_factors)
+    pretrained = {
+        name: torch.ones_like(p) for name, p in summary.model.named_parameters() if not name.startswith(heads)
+    }
+    penalized = build_optimizer(summary.model, pretrained, cfg.arm, cfg.optim, summary.lr_factors)
+    partition = penalized.describe()["partition"]
+    layers = {id(layer.weight) for layer in summary.model.modules() if isinstance(layer, _WITH_WEIGHTS)}
     return {
         "experiment": cfg.experiment,
         "scale": cfg.scale.name,
         "classes": (cfg.data.official or {}).get("classes"),
-        "parameters": _parts(found, nn.Module),
-        "weights": _parts(found, (nn.modules.conv._ConvNd, nn.Linear)),
-        "penalised": _penalised(regularised),
-        "groups": _groups(regularised, cfg.optim.lr),
-        **({"step": _measure(found, regularised)} if step else {}),
+        "parameters": _by_part(summary, lambda parameter: True),
+        "weights": _by_part(summary, lambda parameter: id(parameter) in layers),
+        "penalised": {key: partition[key] for key in ("shared", "new", "exempt", "new_names")},
+        "groups": list(_groups(penalized, cfg.optim.lr)),
+        **({"step": _measure(summary, penalized)} if step else {}),
     }
 
 
-def _parts(found: Outline, kinds: Any) -> dict[str, int]:
-    """Numbers of scalars in each part: of all parameters, or of the weights of some kinds of layers."""
-    named = {**found.branches, **found.new}
-    counts = dict.fromkeys([*(found.branches or ["backbone"]), *found.new], 0)
-    for name, parameter in _parameters(found.model, kinds):
-        part = next((part for part, prefixes in named.items() if name.startswith(prefixes)), "backbone")
-        counts[part] += parameter.numel()
-    return {**counts, "all": sum(counts.values())}
+def _by_part(summary: ModelSummary, counts: Callable[[nn.Parameter], bool]) -> dict[str, int]:
+    """Numbers of scalars in each part of the network, of the parameters that count."""
+    prefixes = {**(summary.branches or {"backbone": ()}), **summary.heads}
+    scalars = dict.fromkeys(prefixes, 0)
+    for name, parameter in summary.model.named_parameters():
+        if counts(parameter):
+            part = next((part for part, starts in prefixes.items() if name.startswith(starts)), "backbone")
+            scalars[part] += parameter.numel()
+    return {**scalars, "all": sum(scalars.values())}
 
 
-def _parameters(model: nn.Module, kinds: Any) -> list[tuple[str, nn.Parameter]]:
-    if kinds is nn.Module:
-        return list(model.named_parameters())
-    weights = {id(module.weight) for module in model.modules() if isinstance(module, kinds)}
-    return [(name, parameter) for name, parameter in model.named_parameters() if id(parameter) in weights]
-
-
-def _penalised(regularised: Regularised) -> dict[str, Any]:
-    split = regularised.describe()["partition"]
-    return {key: split[key] for key in ("shared", "new", "exempt", "new_names")}
-
-
-def _groups(regularised: Regularised, lr: float) -> list[dict[str, Any]]:
+def _groups(penalized: PenalizedOptimizer, lr: float) -> Iterator[dict[str, Any]]:
     """The optimiser's groups: how many scalars, at which first learning rate, with which decay."""
-    return [
-        {
+    for group in penalized.optimizer.param_groups:
+        scalars = sum(parameter.numel() for parameter in group["params"])
+        yield {
             "name": group["name"],
-            "scalars": sum(parameter.numel() for parameter in group["params"]),
+            "scalars": scalars,
             "lr": lr * group["lr_factor"],
             "decay": group["weight_decay"],
         }
-        for group in regularised.optimizer.param_groups
-    ]
 
 
-def _measure(found: Outline, regularised: Regularised) -> dict[str, Any]:
+def _measure(summary: ModelSummary, penalized: PenalizedOptimizer) -> dict[str, Any]:
     """Seconds of one training step and of one evaluation, each the first, and the peak of the process's memory."""
 
     def train() -> None:
-        torch.autograd.backward(found.work[0].loss())
-        regularised.optimizer.step()
-        regularised.optimizer.zero_grad(set_to_none=True)
+        torch.autograd.backward(summary.steps[0].loss())
+        penalized.optimizer.step()
+        penalized.optimizer.zero_grad(set_to_none=True)
 
-    found.model.train()
+    summary.model.train()
     trained = _timed(train)
-    found.model.eval()
+    summary.model.eval()
     with torch.inference_mode():
-        evaluated = _timed(found.evaluate)
-    how = {"items": found.items, "precision": "float32", "threads": torch.get_num_threads()}
-    return {**how, "train": trained, "evaluate": evaluated}
+        evaluated = _timed(summary.evaluate)
+    conditions = {"items": summary.items, "precision": "float32", "threads": torch.get_num_threads()}
+    return {**conditions, "train": trained, "evaluate": evaluated}
 
 
 def _timed(call: Callable[[], Any]) -> dict[str, float]:

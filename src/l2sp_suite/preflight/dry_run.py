@@ -1,106 +1,126 @@
-"""The rehearsal of paper scale: every row of Table 3 at full size, short of the training and the photographs.
+"""Dry run of paper scale: every row of Table 3 at full size, short of the training and the photographs.
 
-Each run reads files in the official layout and resolution that the miniature draws, starts from weights of the
-published shapes with random values, and goes the way of a real one: two steps of the published schedule with a
-checkpoint and a resume between, then one test item by the full protocol.
+Each run reads synthetic files in the official layout and resolution, starts from weights of the published shapes with
+random values, and goes the way of a real one: two steps of the published schedule with a checkpoint and a resume
+between, then one test item by the full protocol.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import logging
 import multiprocessing as mp
 import shutil
 import time
-from collections.abc import Callable, Collection, Sequence
-from copy import deepcopy
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, fields, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from l2sp_suite.config.compose import compose, fingerprint, override
-from l2sp_suite.config.schema import TrainConfig
-from l2sp_suite.preflight.dry_run_table import Rehearsed
-from l2sp_suite.pretrained.load import save_weights, tensors_sha256
-from l2sp_suite.runs import Run, environment, run_of
-from l2sp_suite.sweeps.plan import Planned, table3
-from l2sp_suite.tasks.registry import build_approach, outline, starts_of
-from l2sp_suite.training import checkpoint
-from l2sp_suite.training.loop import fit, total_steps
-from l2sp_suite.training.optimizer import Regularised, build_optimizer
-from l2sp_suite.training.schedule import lr_factor
+from l2sp_suite.config import DryRunConfig, TrainConfig, WeightsConfig, compose, fingerprint, override, resolve
+from l2sp_suite.pretrained import save_weights, tensors_sha256
+from l2sp_suite.runs import Run, environment
+from l2sp_suite.sweeps import load_plan, table3
+from l2sp_suite.tasks import Task, task_class
+from l2sp_suite.training import PenalizedOptimizer, build_optimizer, fit, lr_factor, restore, total_steps
 from l2sp_suite.utils.errors import UserError
+from l2sp_suite.utils.exit_codes import one_line_errors
 from l2sp_suite.utils.files import write_atomically
 from l2sp_suite.utils.machine import cores, peak_memory
 from miniworld import ensure_world
 
-__all__ = ["closed_form", "rehearse", "rehearse_all"]
-
-_WORLDS = {
-    "dstl": (("release", "objects"),),
-    "encnet": (("release", "scenes"),),
-    "segflow": (("release_davis", "clips"), ("release_scene_flow", "clips")),
-}
+__all__ = ["DryRun", "dry_run_row", "dry_run_rows"]
 
 _COMMON = ("scale.require_official=false", "runtime.device=cpu", "runtime.workers=0")
 """Few files stand for the release. The precision stays paper scale's, though few processors are fast in it."""
 
-_OWN = {
-    "encnet": ("optim.batch_size=4",),  # what each of the paper's four GPUs had: 16 crops hardly fit into 20 GB
-    "segflow": ("approach.turn.target=1", "approach.turn.partner=1"),  # a step of each phase
-    "dstl": (),
-}
+
+@dataclass(frozen=True)
+class DryRun:
+    """What the dry run of one run measured; a line of `results/paper/dry_run.csv`."""
+
+    row: int  # of Table 3
+    experiment: str
+    arm: str
+    parameters: int  # scalars, of which `shared`, `new` and `exempt` are the parts of the penalty
+    shared: int
+    new: int
+    exempt: int
+    batch: int  # items in a step here
+    steps: int  # of the whole published training
+    step_seconds: float  # of the second step, with its data
+    evaluate_seconds: float  # of one test item
+    run_seconds: float  # of the whole process, from its start
+    peak_memory_mb: int  # of the process, in MiB
+    disk_mb: int  # the run's directory with its checkpoint, in MiB
+    rate_first: float  # learning rate of the optimiser at the first step; `rate_middle`, `rate_last`: the schedule's
+    rate_middle: float
+    rate_last: float
+    rate_error: float  # largest relative difference of the three from the published ones
+    date: str
+    commit: str
+    torch: str
+    cores: int
 
 
-def rehearse_all(
-    artifacts: Path, only: Sequence[str], say: Callable[[str], None] = print
-) -> tuple[list[Rehearsed], list[str]]:
-    """Rehearses both arms of Table 3's rows, each in a process of its own; what this commit has done is not repeated.
+def dry_run_rows(
+    artifacts: Path, only: Sequence[str], say: Callable[[str], object] = print
+) -> tuple[list[DryRun], list[str]]:
+    """Makes the dry runs of every arm of Table 3's rows, each in a process of its own; skips what this commit has done.
 
     Args:
-        artifacts: folder for the drawn data, the stand-in weights and the runs; about 2 GB.
-        only: names of experiments; all twelve where it is empty.
+        artifacts: folder for the synthetic data, the stand-in weights and the runs; about 2 GB.
+        only: names of experiments; all rows where it is empty.
         say: takes a line of progress.
 
     Returns:
-        What was found, and the names of the runs that failed.
+        What was measured, and the names of the runs that failed.
 
     Raises:
-        UserError: an unknown experiment.
+        UserError: an unknown experiment, or one whose task says nothing about dry runs.
     """
-    planned = table3("paper", only)
-    say("drawing the files that lack, in the official layouts")
-    data = _data(artifacts, {item.cfg.approach.name for item in planned})
-    found, failed, started = [], [], time.monotonic()
-    for number, item in enumerate(planned, 1):
-        name = f"{item.cfg.experiment}-{item.cfg.reg.name}"
+    rows = table3("paper", only)
+    worlds = sorted({world for cfg in rows for world in _settings(cfg).worlds})
+    say("drawing the files that are missing, in the official layouts")
+    data = _draw(artifacts, worlds)
+    results, failed, started = [], [], time.monotonic()
+    runs = [(cfg, arm) for cfg in rows for arm in load_plan("table3").arms]
+    for number, (cfg, arm) in enumerate(runs, 1):
+        name = f"{cfg.experiment}-{arm}"
         file = artifacts / "rows" / f"{name}.json"
-        known = _fresh(file)
-        if not known:
+        done_before = _is_current(file)
+        if not done_before:
             file.unlink(missing_ok=True)
-            _in_process(_overrides(item, data, artifacts), item.overrides, file)
+            published = (f"experiment={cfg.experiment}", "scale=paper", f"reg={arm}")
+            _in_process((*published, *_changes(cfg, data, artifacts)), published, file)
         if not file.exists():
             failed.append(name)
             say(f"FAILED {name}")
             continue
-        found.append(_load(file))
-        left = (time.monotonic() - started) / number * (len(planned) - number)
-        say(
-            f"[{number}/{len(planned)}, {left / 60:.0f} min left] {name}: {found[-1].step_seconds:.1f} s a step"
-            f"{f' (found, of {found[-1].date})' if known else ''}"
-        )
-    return found, failed
+        results.append(_load(file))
+        minutes = (time.monotonic() - started) / number * (len(runs) - number) / 60
+        before = f" (done before, on {results[-1].date})" if done_before else ""
+        say(f"[{number}/{len(runs)}, {minutes:.0f} min to go] {name}: {results[-1].step_seconds:.1f} s a step{before}")
+    return results, failed
 
 
-def _data(artifacts: Path, approaches: Collection[str]) -> Path:
-    """A data folder with the sets of some approaches in their official layout; draws them first."""
+def _settings(cfg: TrainConfig) -> DryRunConfig:
+    settings = cfg.task.dry_run
+    if not isinstance(settings, DryRunConfig):
+        raise UserError(f"{cfg.experiment}: task.dry_run is null; say in configs/task/{cfg.task.name}/paper.yaml how")
+    return settings
+
+
+def _draw(artifacts: Path, worlds: Sequence[str]) -> Path:
+    """A data folder with links to the data sets of some worlds, which are drawn first where they are missing."""
     root = artifacts / "data"
     root.mkdir(parents=True, exist_ok=True)
-    for name, part in (world for approach in sorted(approaches) for world in _WORLDS[approach]):
-        for folder in ensure_world(artifacts, name, part).iterdir():
+    for world in worlds:
+        recipe, _, part = world.partition("/")
+        for folder in ensure_world(artifacts, recipe, part).iterdir():
             link = root / folder.name
             if folder.is_dir():
                 link.unlink(missing_ok=True)  # it may lead to a world of earlier code
@@ -108,14 +128,14 @@ def _data(artifacts: Path, approaches: Collection[str]) -> Path:
     return root
 
 
-def _overrides(item: Planned, data: Path, artifacts: Path) -> tuple[str, ...]:
-    """The published run's overrides, and what makes its rehearsal."""
+def _changes(cfg: TrainConfig, data: Path, artifacts: Path) -> tuple[str, ...]:
+    """The overrides that make a run of paper scale its dry run."""
     paths = (override("paths.data", str(data)), override("paths.results", str(artifacts / "results")))
-    return (*item.overrides, *_COMMON, *_OWN[item.cfg.approach.name], *paths)
+    return (*_COMMON, *_settings(cfg).overrides, *paths)
 
 
 def _in_process(overrides: tuple[str, ...], published: tuple[str, ...], file: Path) -> None:
-    """Rehearses in a new process, whose peak of memory is then the run's."""
+    """Makes a dry run in a new process, whose peak of memory is then the run's."""
     process = mp.get_context("spawn").Process(target=_work, args=(overrides, published, file, time.monotonic()))
     process.start()
     try:
@@ -125,13 +145,10 @@ def _in_process(overrides: tuple[str, ...], published: tuple[str, ...], file: Pa
 
 
 def _work(overrides: tuple[str, ...], published: tuple[str, ...], file: Path, began: float) -> None:
-    from l2sp_suite.utils.exit_codes import one_line_errors
-
     with one_line_errors():
         logging.disable(logging.WARNING)  # that the files are few and the weights random is known
-        found = rehearse(compose(overrides), compose(published), began)
-        content = {**dataclasses.asdict(found), "code": _code()}
-        write_atomically(file, json.dumps(content, indent=1) + "\n")
+        result = dry_run_row(compose(overrides), compose(published), began)
+        write_atomically(file, json.dumps({**asdict(result), "code": _code()}, indent=1) + "\n")
 
 
 def _code() -> dict[str, Any]:
@@ -139,142 +156,113 @@ def _code() -> dict[str, Any]:
     return {"commit": env["commit"], "dirty": env["dirty"], "torch": env["torch"]}
 
 
-def _fresh(file: Path) -> bool:
-    """Whether a file holds what this very code found."""
+def _is_current(file: Path) -> bool:
+    """Whether a file holds what this very code measured."""
     if not file.exists():
         return False
     code = json.loads(file.read_text())["code"]
     return bool(code == _code() and code["commit"] and not code["dirty"])
 
 
-def _load(file: Path) -> Rehearsed:
+def _load(file: Path) -> DryRun:
     content = json.loads(file.read_text())
-    del content["code"]
-    return Rehearsed(**content)
+    return DryRun(**{item.name: content[item.name] for item in fields(DryRun)})
 
 
-def rehearse(cfg: TrainConfig, published: TrainConfig, began: float) -> Rehearsed:
-    """Rehearses one run.
+def dry_run_row(cfg: TrainConfig, published: TrainConfig, began: float) -> DryRun:
+    """Makes one dry run.
 
     Args:
         cfg: what can be run here: with data at hand; its weights are replaced by stand-ins.
         published: the run that it stands for, whose schedule it follows.
-        began: when the rehearsal's process was started, in seconds of `time.monotonic`, which is the system's.
+        began: when its process was started, in seconds of `time.monotonic`, which is the system's.
 
     Raises:
         UserError: something does not fit, or what was resumed is not what was saved.
     """
     cfg, files = _with_stand_ins(cfg)
     torch.set_num_threads(cores())
-    run = run_of(cfg)
+    run = Run(resolve(cfg))
     shutil.rmtree(run.path, ignore_errors=True)
     try:
-        return _rehearse(cfg, published, files, run, began)
+        return _dry_run_row(cfg, published, files, run, began)
     finally:
         shutil.rmtree(run.path, ignore_errors=True)  # its checkpoint is of no use to anyone
 
 
-def _rehearse(cfg: TrainConfig, published: TrainConfig, files: dict[str, Path], run: Run, began: float) -> Rehearsed:
-    per_epoch = outline(published).steps_per_epoch
-    saved = ""
-    for until in (1, 2):  # each time as a new process would
-        approach = build_approach(cfg, Path(cfg.paths.data), files, torch.device("cpu"))
-        approach.steps_per_epoch = per_epoch
-        regularised = build_optimizer(approach.model, approach.start, cfg.reg, cfg.optim, approach.lr_factors)
-        run.start(environment(**approach.notes, **regularised.describe()))
-        checkpoint.restore(run.checkpoint, approach.model, regularised)
-        if until == 2 and _digest(approach.model, regularised) != saved:
-            raise UserError(f"{run.path}: what was resumed is not what was saved")
-        fit(approach, regularised, cfg.optim, cfg.runtime, run, until)
-        saved = _digest(approach.model, regularised)
-    started = time.monotonic()
-    approach.evaluate(cfg.evaluate.split, limit=1)
-    seconds = time.monotonic() - started
-    return _found(published, cfg, regularised, run, per_epoch, seconds, began)
-
-
 def _with_stand_ins(cfg: TrainConfig) -> tuple[TrainConfig, dict[str, Path]]:
-    """The run with starting weights of the published shapes and random values, and their files; written once."""
-    cfg, files = deepcopy(cfg), {}
-    for key, module in outline(cfg).starts.items():
-        tensors = module.state_dict()
+    """The run with pre-trained weights of the published shapes and random values, and their files; written once."""
+    configs, files = dict[str, WeightsConfig](), dict[str, Path]()
+    for key, part in task_class(cfg).summary(cfg).parts.items():
+        tensors = part.module.state_dict()
         shapes = {name: list(tensor.shape) for name, tensor in tensors.items()}
         name = f"weights/stand_in_{fingerprint(shapes)[:12]}.safetensors"
         files[key] = Path(cfg.paths.data) / name
         if not files[key].exists():
-            save_weights(files[key], tensors, {"source": "random values, for a rehearsal"})
-        start = starts_of(cfg)[key]
-        start.source, start.file, start.sha256 = "file", name, None
-    return cfg, files
+            save_weights(files[key], tensors, {"source": "random values, for a dry run"})
+        configs[key] = replace(cfg.pretrained()[key], source="file", file=name, sha256=None)
+    weights = configs.pop("weights", cfg.weights)
+    return replace(cfg, weights=weights, task=replace(cfg.task, **configs)), files
 
 
-def _disk_mb(folder: Path) -> int:
-    return round(sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 2**20)
+def _dry_run_row(cfg: TrainConfig, published: TrainConfig, files: dict[str, Path], run: Run, began: float) -> DryRun:
+    per_epoch = task_class(published).summary(published).steps_per_epoch
+    task_of_release: type[Task] = type("Task", (task_class(cfg),), {"steps_per_epoch": per_epoch})
+    saved = ""
+    for until in (1, 2):  # each time as a new process would
+        task = task_of_release(cfg, Path(cfg.paths.data))
+        task.prepare(files, torch.device("cpu"))
+        penalized = build_optimizer(task.model, task.pretrained, cfg.arm, cfg.optim, task.lr_factors)
+        run.begin(environment(**task.notes, **penalized.describe()))
+        restore(run.checkpoint, task.model, penalized)
+        if until == 2 and _digest(task.model, penalized) != saved:
+            raise UserError(f"{run.path}: what was resumed is not what was saved")
+        fit(task, penalized, cfg.optim, cfg.runtime, run, until)
+        saved = _digest(task.model, penalized)
+    started = time.monotonic()
+    task.evaluate(cfg.evaluate.split, limit=1)
+    seconds = time.monotonic() - started
+    counts = penalized.describe()["partition"]
+    return _result(
+        cfg, published, run, per_epoch, counts, evaluate_seconds=seconds, run_seconds=time.monotonic() - began
+    )
 
 
-def _digest(model: torch.nn.Module, regularised: Regularised) -> str:
+def _digest(model: torch.nn.Module, penalized: PenalizedOptimizer) -> str:
     """Of all that a checkpoint must bring back: weights, statistics and momentum."""
-    state = regularised.optimizer.state_dict()["state"]
-    moments = {f"{n}.{key}": value for n, own in state.items() for key, value in own.items() if torch.is_tensor(value)}
+    state = penalized.optimizer.state_dict()["state"]
+    moments = {
+        f"{n}.{key}": value for n, item in state.items() for key, value in item.items() if torch.is_tensor(value)
+    }
     return tensors_sha256({**model.state_dict(), **moments})
 
 
-def _logged(path: Path) -> list[dict[str, Any]]:
-    """The lines of both steps."""
-    return [json.loads(line) for line in (path / "metrics.jsonl").read_text().splitlines()][:2]
-
-
-def _found(
-    published: TrainConfig,
-    cfg: TrainConfig,
-    regularised: Regularised,
-    run: Run,
-    per_epoch: int,
-    evaluate_seconds: float,
-    began: float,
-) -> Rehearsed:
+def _result(
+    cfg: TrainConfig, published: TrainConfig, run: Run, per_epoch: int, counts: dict[str, int], **seconds: float
+) -> DryRun:
     assert published.row is not None
-    logged = _logged(run.path)
-    steps = total_steps(published.optim, per_epoch)
-    places = (0, steps // 2, steps - 1)
-    rates = [published.optim.lr * lr_factor(published.optim.schedule, t, steps, per_epoch) for t in places]
-    rates[0] = logged[0]["lr"]  # what the optimiser had
-    wanted = [closed_form(published, t) for t in places]
-    split = regularised.describe()["partition"]
-    return Rehearsed(
+    first, second = [json.loads(line) for line in (run.path / "metrics.jsonl").read_text().splitlines()][:2]
+    optim, steps = published.optim, total_steps(published.optim, per_epoch)
+    later = [optim.lr * lr_factor(optim.schedule, step, steps, per_epoch) for step in (steps // 2, steps - 1)]
+    rates = [first["lr"], *later]  # the first is what the optimiser had
+    known = _settings(published).rates
+    return DryRun(
         row=published.row.number,
         experiment=published.experiment,
-        arm=published.reg.name,
-        parameters=sum(split[name] for name in ("shared", "new", "exempt")),
-        **{name: split[name] for name in ("shared", "new", "exempt")},
+        arm=published.arm.name,
+        parameters=sum(counts[name] for name in ("shared", "new", "exempt")),
+        **{name: counts[name] for name in ("shared", "new", "exempt")},
         batch=cfg.optim.batch_size,
         steps=steps,
-        step_seconds=logged[1]["seconds"],
-        evaluate_seconds=round(evaluate_seconds, 2),
-        run_seconds=round(time.monotonic() - began, 1),
+        step_seconds=second["seconds"],
+        evaluate_seconds=round(seconds["evaluate_seconds"], 2),
+        run_seconds=round(seconds["run_seconds"], 1),
         peak_memory_mb=round(peak_memory() / 2**20),
-        disk_mb=_disk_mb(run.path),
-        rate_first=rates[0],
-        rate_middle=rates[1],
-        rate_last=rates[2],
-        rate_error=max(abs(a / b - 1) for a, b in zip(rates, wanted, strict=True)),
+        disk_mb=round(sum(path.stat().st_size for path in run.path.rglob("*") if path.is_file()) / 2**20),
+        **dict(zip(("rate_first", "rate_middle", "rate_last"), rates, strict=True)),
+        rate_error=max(abs(rate / known - 1) for rate, known in zip(rates, known, strict=True)),
         date=date.today().isoformat(),
         commit=environment()["commit"] or "",
         torch=torch.__version__,
         cores=cores(),
     )
-
-
-def closed_form(cfg: TrainConfig, step: int) -> float:
-    """The learning rate that a paper has at a step, from its own numbers (protocol 1.8, 2.6, 3.2).
-
-    EncNet: 0.001 (1 - t / 24,960)^0.9. SegFlow: 1e-9 on a sum over 480 x 854 pixels, halved every 50,000 segmentation
-    steps, as many of which again are flow steps where both take turns. DSTL: 0.01, a tenth every 10 epochs of 64.
-    """
-    if cfg.approach.name == "encnet":
-        return float(0.001 * (1 - step / 24_960) ** 0.9)
-    if cfg.approach.name == "segflow":
-        flow = bool(cfg.approach.network.flow)  # type: ignore[attr-defined]
-        return float(1e-9 * 480 * 854 * 0.5 ** (step // (100_000 if flow else 50_000)))
-    images = (cfg.data.official or {})["train"]
-    return float(0.01 * 0.1 ** (step // (10 * (images // 64))))

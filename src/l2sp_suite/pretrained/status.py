@@ -1,4 +1,4 @@
-"""Starting weights of a run before it starts: what is there, whether it fits, what lacks and how to get it."""
+"""Whether a run's pre-trained weights are at hand and fit, and how to get those that are not."""
 
 from __future__ import annotations
 
@@ -6,84 +6,78 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from torch import nn
-
-from l2sp_suite.config.schema import TrainConfig, WeightsConfig
+from l2sp_suite.config import TrainConfig, WeightsConfig
 from l2sp_suite.pretrained.convert.published import ORIGINALS, PUBLISHED, convert_published
-from l2sp_suite.pretrained.load import CLASSIFIERS, load_start, timm_file, timm_name
-from l2sp_suite.tasks.registry import starts_of
+from l2sp_suite.pretrained.load import PretrainedPart, read_part, timm_file, timm_name
 from l2sp_suite.utils.errors import UserError
 
-__all__ = ["StartState", "provide", "start_states"]
+__all__ = ["WeightsStatus", "provide", "weights_status"]
 
 
 @dataclass(frozen=True)
-class StartState:
-    """One starting point of a run: whether it is there and fits, what was found, and how to get what lacks."""
+class WeightsStatus:
+    """Pre-trained weights of a run before it starts."""
 
-    key: str
-    ready: bool
-    found: str
-    remedy: str = ""
+    key: str  # of `TrainConfig.pretrained`, e.g. `weights`
+    ready: bool  # whether a run can start from them
+    message: str  # what there is, or what is wrong, in one line
+    remedy: str = ""  # how to get them; empty where they are ready
 
 
-def start_states(cfg: TrainConfig, modules: Mapping[str, nn.Module], data_root: Path) -> list[StartState]:
-    """The starting points of a run (`Outline.starts` has the modules that they are for), each held against its module.
+def weights_status(cfg: TrainConfig, parts: Mapping[str, PretrainedPart], data_root: Path) -> list[WeightsStatus]:
+    """The pre-trained weights of a run, each held against its part of the network; nothing is fetched or changed."""
+    configs = cfg.pretrained()
+    return [_status(key, configs[key], part, data_root) for key, part in parts.items() if key in configs]
 
-    Nothing is fetched, trained or changed.
+
+def provide(cfg: TrainConfig, parts: Mapping[str, PretrainedPart], data_root: Path) -> list[WeightsStatus]:
+    """As `weights_status`, after fetching what timm publishes and converting the published files that lie ready.
+
+    Weights that cannot be fetched, are damaged or of another network do not keep the others back.
     """
-    starts = starts_of(cfg)
-    return [_state(key, starts[key], module, data_root) for key, module in modules.items() if key in starts]
-
-
-def provide(cfg: TrainConfig, modules: Mapping[str, nn.Module], data_root: Path) -> list[StartState]:
-    """As `start_states`, after having fetched what timm publishes and converted published files that lie ready.
-
-    What cannot be fetched, is damaged or of another network is not ready, for that reason; the others are provided.
-    """
-    starts, failed = starts_of(cfg), dict[str, str]()
-    for key, module in modules.items():
+    configs, failed = cfg.pretrained(), dict[str, str]()
+    for key, part in parts.items():
         try:
-            if key in starts:
-                _provide(starts[key], module, data_root, key)
+            if key in configs:
+                _provide(key, configs[key], part, data_root)
         except UserError as error:
             failed[key] = str(error)
-    states = start_states(cfg, modules, data_root)
-    return [StartState(one.key, False, failed[one.key]) if one.key in failed else one for one in states]
+    states = weights_status(cfg, parts, data_root)
+    return [WeightsStatus(state.key, False, failed[state.key]) if state.key in failed else state for state in states]
 
 
-def _provide(start: WeightsConfig, module: nn.Module, data_root: Path, key: str) -> None:
-    if start.source == "timm":
-        load_start("timm", module, None, start.sha256, CLASSIFIERS, key)
-    elif start.source == "file" and start.file in PUBLISHED and not (data_root / start.file).exists():
-        convert_published(start.file, data_root)
+def _provide(key: str, weights: WeightsConfig, part: PretrainedPart, data_root: Path) -> None:
+    if weights.source == "timm":
+        read_part(key, weights, part, None)
+    elif weights.source == "file" and weights.file in PUBLISHED and not (data_root / weights.file).exists():
+        convert_published(weights.file, data_root)
 
 
-def _state(key: str, start: WeightsConfig, module: nn.Module, data_root: Path) -> StartState:
-    if start.source == "source_run":
-        return StartState(key, True, f"{start.experiment}: pre-trained here, before the first run that needs it")
-    if start.source == "timm":
-        name = timm_name(module, key)
+def _status(key: str, weights: WeightsConfig, part: PretrainedPart, data_root: Path) -> WeightsStatus:
+    if weights.source == "source_run":
+        return WeightsStatus(key, True, f"{weights.experiment}: pre-trained here, before the first run that needs it")
+    if weights.source == "timm":
+        name = timm_name(part.module, key)
         if timm_file(name) is None:
-            return StartState(key, False, f"{name} is not on this machine", f"{_make(data_root)} fetches it")
-    path = data_root / start.file if start.file else None
-    if start.source == "file" and path is not None and not path.exists():
-        return StartState(key, False, f"{path} is not there", _how(start.file or "", data_root))
+            return WeightsStatus(key, False, f"{name} is not on this machine", f"{_make(data_root)} fetches it")
+    path = data_root / weights.file if weights.file else None
+    if weights.source == "file" and path is not None and not path.exists():
+        return WeightsStatus(key, False, f"{path} is not there", _how_to_get(weights.file or "", data_root))
     try:
-        read = load_start(start.source, module, path, start.sha256, CLASSIFIERS, key)
+        read = read_part(key, weights, part, path)
     except UserError as error:
-        again = f"delete {path}; then {_how(start.file or '', data_root)}" if path else f"{_make(data_root)} again"
-        return StartState(key, False, str(error), again)
-    if start.source == "none":
-        return StartState(key, True, "none: from scratch")
-    return StartState(key, True, f"{read.origin}, sha256 {read.sha256[:12]}")
+        again = f"delete {path}; then {_how_to_get(weights.file or '', data_root)}"
+        return WeightsStatus(key, False, str(error), again if path else f"{_make(data_root)} again")
+    if weights.source == "none":
+        return WeightsStatus(key, True, "none: from scratch")
+    return WeightsStatus(key, True, f"{read.origin}, sha256 {read.sha256[:12]}")
 
 
-def _how(file: str, data_root: Path) -> str:
+def _how_to_get(file: str, data_root: Path) -> str:
     published = PUBLISHED.get(file)
     if published is None:
         return "put another file there, or correct weights.source or weights.file"
-    return f"put {published.whence}, into {data_root / ORIGINALS}; then {_make(data_root)} makes {file} of it"
+    return f"put {published.origin}, into {data_root / ORIGINALS}; then {_make(data_root)} makes {file} of it"
 
 
 def _make(data_root: Path) -> str:

@@ -1,4 +1,4 @@
-"""The Earth Mover's Distance between two sets of classes, and the similarity that it gives (protocol 3.3)."""
+"""Earth Mover's Distance between two sets of classes, and similarity (docs/protocols/dstl.md#similarity)."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ def distances(a: Domain, b: Domain) -> Array:
     for start in range(0, len(rows), 4096):
         i, j = rows[start : start + 4096], columns[start : start + 4096]
         squared[i, j] = np.square(a.features[i] - b.features[j]).sum(1)
-    found: Array = np.sqrt(squared.clip(min=0))
-    return found
+    result: Array = np.sqrt(squared.clip(min=0))
+    return result
 
 
 def emd(a: Domain, b: Domain) -> float:
@@ -62,8 +62,8 @@ def single_class_distances(source: Domain, target: Domain) -> Array:
     Raises:
         UserError: features of different lengths.
     """
-    found: Array = distances(source, target) @ target.weights
-    return found
+    result: Array = distances(source, target) @ target.weights
+    return result
 
 
 def similarity(distance: Array | float, gamma: float) -> Array:

@@ -15,10 +15,14 @@ from safetensors.torch import load, save
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from l2sp_suite.datasets.images import ImageCache
-from l2sp_suite.datasets.loader import CachedImages, collate_labels, eval_batches
-from l2sp_suite.datasets.records import Classification
-from l2sp_suite.datasets.transforms import Transform
+from l2sp_suite.datasets import (
+    Classification,
+    LabelledImages,
+    Transform,
+    collate_labels,
+    eval_batches,
+    image_cache,
+)
 from l2sp_suite.source_selection.domain import Domain
 from l2sp_suite.utils.errors import UserError
 from l2sp_suite.utils.files import write_atomically
@@ -30,22 +34,18 @@ _KEEP_EVERY = 20.0  # seconds
 
 @dataclass(frozen=True)
 class FeatureNet:
-    """A network without its classifier: `model` takes images (N, 3, S, S) to features (N, D) as `transform` makes them.
+    """A network without its classifier."""
 
-    `name` says which; `identity` changes with whatever changes its features: weights, size, normalisation, which
-    `told` has for people.
-    """
-
-    name: str
-    model: nn.Module
-    transform: Transform
-    identity: str
-    told: Mapping[str, Any] = field(default_factory=dict)
+    name: str  # which network
+    model: nn.Module  # takes images (N, 3, S, S) to features (N, D)
+    transform: Transform  # makes an image of (3, H, W) uint8
+    identity: str  # changes with whatever changes the features: weights, size, normalisation
+    description: Mapping[str, Any] = field(default_factory=dict)  # the same for people
 
 
 @dataclass
 class _Sums:
-    """What has been seen: sums of features (C, D) in double precision, numbers of images (C,), of all images so far."""
+    """Of the images seen so far: sums of features (C, D) in double precision, numbers of images (C,), and of all."""
 
     features: Tensor
     images: Tensor
@@ -55,14 +55,14 @@ class _Sums:
 def class_means(
     net: FeatureNet, data: Classification, digest: str, cache: Path, batch_size: int, workers: int = 0
 ) -> Domain:
-    """The mean feature of each class over a data set's training images; held in memory are their sums alone.
+    """The mean feature of each class over a data set's training images.
 
     Args:
         net: gives the features; it is put into evaluation mode.
         data: its training part is read once, in order.
-        digest: of the data (`l2sp_suite.datasets.records.digest`).
-        cache: folder for the sums; what it has of this net and data is not computed again, and an interrupted call
-            goes on where it stopped, to the same bits.
+        digest: of the data (`l2sp_suite.datasets.digest`).
+        cache: folder for sums of features: what it has of this network and data is not computed again, and an
+            interrupted call goes on where it stopped, to the same bits.
         batch_size: images at once.
         workers: processes that decode.
 
@@ -81,7 +81,7 @@ def class_means(
 @torch.inference_mode()
 def _accumulate(net: FeatureNet, data: Classification, sums: _Sums, file: Path, batch_size: int, workers: int) -> _Sums:
     rest = data.train.select(range(sums.seen, len(data.train)))
-    items = CachedImages(rest, net.transform, cache=ImageCache(limit_bytes=0))
+    items = LabelledImages(rest, net.transform, image_cache(limit_bytes=0))
     device = next(net.model.parameters()).device
     net.model.eval()
     batches = eval_batches(items, collate_labels, batch_size, workers)
@@ -111,7 +111,7 @@ def _write(file: Path, sums: _Sums) -> None:
 
 
 def _read(file: Path, classes: int, total: int) -> _Sums | None:
-    """What an earlier call left of so many classes, and images at the most; None where there is nothing.
+    """The sums that an earlier call left, of so many classes and at most `total` images; None where there are none.
 
     Raises:
         UserError: the file is damaged.

@@ -4,32 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import timm
 import torch
 
-from l2sp_suite.datasets.transforms import eval_transform
-from l2sp_suite.models import efficientnet_lite0 as lite0
+from l2sp_suite.datasets import eval_transform
 from l2sp_suite.models.classifier import build_network, head_prefixes, without_head
-from l2sp_suite.pretrained.load import SLIM_INCEPTION, apply_start, load_start
+from l2sp_suite.models.preprocessing import published
+from l2sp_suite.pretrained import load_pretrained, load_weights
 from l2sp_suite.source_selection.config import FeaturesConfig
 from l2sp_suite.source_selection.features import FeatureNet
 from l2sp_suite.utils.errors import UserError
 
-__all__ = ["feature_net"]
-
-
-@dataclass(frozen=True)
-class _Preprocessing:
-    """Images (3, H, W) of 0..255 become (x / 255 - mean) / std on the central `crop` at `input_size` px."""
-
-    input_size: int
-    crop: float
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
+__all__ = ["feature_net", "preprocessing"]
 
 
 def feature_net(features: FeaturesConfig, data: Path, device: str) -> FeatureNet:
@@ -40,25 +28,25 @@ def feature_net(features: FeaturesConfig, data: Path, device: str) -> FeatureNet
     Raises:
         UserError: no such network, weights that are missing, damaged or of another network, a size that it cannot have.
     """
-    seen = _preprocessing(features)
-    model = build_network(features.network, 2, 1.0, 0.0, False, seen.input_size)
+    values = preprocessing(features)
+    model = build_network(features.network, 2, 1.0, 0.0, False, values["input_size"])
     heads = head_prefixes(model)
     file = data / features.file if features.file else None
-    start = load_start(features.source, model, file, features.sha256, heads, "features")
-    missing = [name for name in apply_start(model, start).missing if not name.startswith(heads)]
+    weights = load_weights(features.source, model, file, features.sha256, heads, "features")
+    missing = [name for name in load_pretrained(model, weights).missing if not name.startswith(heads)]
     if missing:
-        raise UserError(f"{start.origin}: has nothing for {missing[0]}; features need the whole network's weights")
-    used: dict[str, Any] = {
+        raise UserError(f"{weights.origin}: has nothing for {missing[0]}; features need the whole network's weights")
+    description: dict[str, Any] = {
         "name": features.network,
-        "weights": start.origin if file is None else features.file,
-        "sha256": start.sha256,
-        **asdict(seen),
+        "weights": weights.origin if file is None else features.file,
+        "sha256": weights.sha256,
+        **values,
         "resize": "bilinear, antialiased",
     }
-    transform = eval_transform(seen.input_size, seen.crop, seen.mean, seen.std, antialias=True)
-    where = _device(device)
-    identity = hashlib.sha256(json.dumps([used, where.type]).encode()).hexdigest()
-    return FeatureNet(features.network, without_head(model).to(where), transform, identity, used)
+    transform = eval_transform(values["input_size"], values["crop"], values["mean"], values["std"], antialias=True)
+    target = _device(device)
+    identity = hashlib.sha256(json.dumps([description, target.type]).encode()).hexdigest()
+    return FeatureNet(features.network, without_head(model).to(target), transform, identity, description)
 
 
 def _device(name: str) -> torch.device:
@@ -67,28 +55,18 @@ def _device(name: str) -> torch.device:
     return torch.device("cuda" if torch.cuda.is_available() and name != "cpu" else "cpu")
 
 
-def _preprocessing(features: FeaturesConfig) -> _Preprocessing:
-    """What the configuration says, and where it says nothing what the weights were published with."""
-    published = _published(features)
-    given = {key: getattr(features, key) for key in asdict(published)}
-    told = {key: value for key, value in given.items() if value is not None}
-    found = asdict(published) | told
-    return _Preprocessing(found["input_size"], found["crop"], tuple(found["mean"]), tuple(found["std"]))
+def preprocessing(features: FeaturesConfig) -> dict[str, Any]:
+    """`input_size`, `crop`, `mean` and `std`: as configured, else as the weights were published.
 
-
-def _published(features: FeaturesConfig) -> _Preprocessing:
-    if features.source == "efficientnet_lite0":
-        if features.network != "tf_efficientnet_lite0":
-            raise UserError(
-                f"features.network={features.network}: features.source=efficientnet_lite0 is of tf_efficientnet_lite0 "
-                "alone; give features.source=timm"
-            )
-        return _Preprocessing(224, 0.875, (lite0.MEAN,) * 3, (lite0.STD,) * 3)
-    name = SLIM_INCEPTION if features.network == "inception_v3" else features.network
-    try:
-        config = timm.get_pretrained_cfg(name)
-    except RuntimeError as error:
-        raise UserError(f"features.network={features.network}: {error}") from error
-    if config is None:  # no such network: building it says which are near
-        return _Preprocessing(224, 0.875, (0.5,) * 3, (0.5,) * 3)
-    return _Preprocessing(config.input_size[-1], config.crop_pct, tuple(config.mean), tuple(config.std))
+    Raises:
+        UserError: there is no such network.
+    """
+    if features.source == "efficientnet_lite0" and features.network != "tf_efficientnet_lite0":
+        raise UserError(
+            f"features.network={features.network}: features.source=efficientnet_lite0 is of tf_efficientnet_lite0 "
+            "alone; give features.source=timm"
+        )
+    names = ("input_size", "crop", "mean", "std")
+    values = published(features.network, features.source)
+    configured = {name: getattr(features, name) for name in names}
+    return {name: getattr(values, name) if value is None else value for name, value in configured.items()}

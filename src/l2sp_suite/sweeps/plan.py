@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 import itertools
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -13,18 +12,18 @@ from omegaconf import MISSING, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from l2sp_suite.config.compose import CONFIGS, compose, explain, leaves
-from l2sp_suite.config.schema import TrainConfig
-from l2sp_suite.runs import Run, run_of, source_of
-from l2sp_suite.tasks.registry import starts_of
+from l2sp_suite.config import CONFIGS, RunSpec, TrainConfig, compose, explain, leaves, resolve, scale_names
 from l2sp_suite.utils.errors import UserError
 
-__all__ = ["Plan", "Planned", "expand", "load_plan", "plan_names", "reproduction", "sources_of", "table3"]
+__all__ = ["Plan", "expand", "load_plan", "plan_names", "pretraining_of", "reproduction", "table3"]
 
 
 @dataclass
 class Block:
-    """Some runs of a plan at one scale: experiments x points x (product of the grid's lists) x seeds."""
+    """Some runs of a plan at one scale: experiments x points x (product of the grid's lists) x arms x seeds.
+
+    The plan's arms are taken where the point names none.
+    """
 
     experiments: list[str] = MISSING
     points: list[list[str]] = field(default_factory=lambda: [[]])
@@ -39,39 +38,27 @@ class Plan:
 
     name: str = MISSING
     study: str | None = MISSING
+    arms: list[str] = MISSING
+    baseline: str = MISSING
     scales: dict[str, list[Block]] = MISSING
-    arms: list[str] = field(default_factory=list)  # of the report, which compares them with the baseline
-    baseline: str | None = None
 
+    def points(self, scale: str, seeds: int) -> Iterator[tuple[int, tuple[str, ...]]]:
+        """Number of seeds and overrides of every point at a scale."""
+        for block in self.scales.get(scale, []):
+            for experiment, point, cell in itertools.product(
+                block.experiments, block.points, itertools.product(*block.grid)
+            ):
+                settings = [*point, *cell]
+                named = any(text.startswith("reg=") for text in settings)
+                for arm in [[]] if named else [[f"reg={name}"] for name in self.arms]:
+                    study = [f"study='{self._study(settings)}'"] if self.study else []
+                    yield block.seeds or seeds, (f"experiment={experiment}", *arm, *settings, *study)
 
-@dataclass(frozen=True)
-class Planned:
-    """One run to do: the Hydra overrides that name it, its configuration and its directory."""
-
-    overrides: tuple[str, ...]
-    cfg: TrainConfig
-    run: Run
-    data: str | None = None
-    """Digest of the data that the run would see, where it must be compared."""
-
-    @property
-    def done(self) -> bool:
-        """Whether the run is finished, with this configuration and on this data.
-
-        Raises:
-            UserError: its directory belongs to another configuration or other data.
-        """
-        if not self.run.done:
-            return False
-        if self.data is not None:
-            self.run.check_data(self.data)
-        return True
-
-    @property
-    def label(self) -> str:
-        """Short name for people."""
-        study = f"{self.cfg.study} " if self.cfg.study else ""
-        return f"{study}{self.cfg.experiment} {self.run.path.parent.name} seed {self.cfg.seed}"
+    def _study(self, settings: Sequence[str]) -> str:
+        """`learning_rate/lr=0.02`: the study, and what its points set beside the penalty."""
+        pairs = [text.split("=", 1) for text in settings if not text.startswith("reg")]
+        point = ",".join(f"{key.rpartition('.')[2]}={value}" for key, value in pairs)
+        return f"{self.study}/{point or 'all'}"
 
 
 def plan_names() -> list[str]:
@@ -92,10 +79,13 @@ def load_plan(name: str) -> Plan:
         content: Any = OmegaConf.to_container(OmegaConf.load(path))
         scales = content.get("scales") if isinstance(content, dict) else None
         if not isinstance(scales, dict) or not all(isinstance(blocks, list) for blocks in scales.values()):
-            raise UserError(f"{path}: write name, study and scales, and for each scale a list of blocks of runs")
-        return _typed(content)
+            raise UserError(f"{path}: write name, study, arms, baseline and scales, for each a list of blocks of runs")
+        plan = _typed(content)
     except (OmegaConfBaseException, ValueError, YAMLError) as error:
         raise UserError(f"{path}: {explain(error, (*leaves(Plan), *leaves(Block)))}") from error
+    if plan.baseline not in plan.arms:
+        raise UserError(f"{path}: baseline {plan.baseline} is none of its arms, {', '.join(plan.arms)}")
+    return plan
 
 
 def _typed(content: Any) -> Plan:
@@ -115,12 +105,12 @@ def reproduction(scale: str) -> list[Plan]:
     return [plan for plan in plans if plan.scales[scale]]
 
 
-def expand(plans: Sequence[Plan], scale: str, seeds: int, common: Sequence[str] = ()) -> list[Planned]:
+def expand(plans: Sequence[Plan], scale: str, seeds: int, common: Sequence[str] = ()) -> list[RunSpec]:
     """The distinct runs of some plans, seed 0 of every point first, so that a whole table stands early.
 
     Args:
         plans: what to run; a plan without that scale is left out.
-        scale: mini, pocket or paper.
+        scale: mini, small or paper.
         seeds: number of seeds, 0..seeds-1; a plan may ask for fewer.
         common: overrides for every run, e.g. paths.
 
@@ -128,69 +118,43 @@ def expand(plans: Sequence[Plan], scale: str, seeds: int, common: Sequence[str] 
         UserError: a plan names an unknown experiment or key, or two points share a directory.
     """
     points = [
-        (block.seeds or seeds, (*overrides, f"scale={scale}", *common))
+        (limit, compose([*overrides, f"scale={scale}", *common]))
         for plan in plans
-        for block in plan.scales.get(scale, [])
-        for overrides in _points(plan, block)
+        for limit, overrides in plan.points(scale, seeds)
     ]
-    composed = {overrides: compose(overrides) for _, overrides in points}
-    found: dict[Path, Planned] = {}
+    specs: dict[Path, RunSpec] = {}
     for seed in range(seeds):
-        for limit, overrides in points:
-            if seed < limit:
-                planned = _planned(overrides, composed[overrides], seed)
-                known = found.setdefault(planned.run.path, planned)
-                if known.run.fingerprint != planned.run.fingerprint:
-                    raise UserError(f"two points claim {planned.run.path} with different settings: name a study")
-    return list(found.values())
+        for cfg in [cfg for limit, cfg in points if seed < limit]:
+            spec = resolve(replace(cfg, seed=seed))
+            known = specs.setdefault(spec.path, spec)
+            if known.fingerprint != spec.fingerprint:
+                raise UserError(f"two points claim {spec.path} with different settings: name a study")
+    return list(specs.values())
 
 
-def table3(scale: str, only: Sequence[str] = (), common: Sequence[str] = ()) -> list[Planned]:
-    """Both arms of the rows of Table 3 at a scale, with seed 0.
+def table3(scale: str, only: Sequence[str] = (), common: Sequence[str] = ()) -> list[TrainConfig]:
+    """The rows of Table 3 at a scale, with the baseline and seed 0.
 
     Args:
-        scale: mini, pocket or paper.
+        scale: mini, small or paper.
         only: names of experiments; all rows where it is empty.
         common: as of `expand`.
 
     Raises:
         UserError: there is no row at that scale, or none of that name.
     """
-    planned = expand([load_plan("table3")], scale, 1, common)
-    known = list(dict.fromkeys(item.cfg.experiment for item in planned))
-    if not known:
-        raise UserError(f"scale={scale}: Table 3 has no row at this scale; use mini, pocket or paper")
+    plan = load_plan("table3")
+    names = [experiment for block in plan.scales.get(scale, []) for experiment in block.experiments]
+    if not names:
+        with_rows = ", ".join(name for name in scale_names() if name in plan.scales)
+        raise UserError(f"scale={scale}: Table 3 has no row at this scale; use {with_rows}")
     for name in only:
-        if name not in known:
-            raise UserError(f"{name}: no row of Table 3 at scale={scale}; use some of {', '.join(known)}")
-    return [item for item in planned if not only or item.cfg.experiment in only]
+        if name not in names:
+            raise UserError(f"{name}: no row of Table 3 at scale={scale}; use some of {', '.join(names)}")
+    wanted = [name for name in names if not only or name in only]
+    return [compose([f"experiment={name}", f"scale={scale}", f"reg={plan.baseline}", *common]) for name in wanted]
 
 
-def _points(plan: Plan, block: Block) -> list[tuple[str, ...]]:
-    points = []
-    for experiment, point, cell in itertools.product(block.experiments, block.points, itertools.product(*block.grid)):
-        overrides = [*point, *cell]
-        study = [f"study='{_study(plan.study, overrides)}'"] if plan.study else []
-        points.append((f"experiment={experiment}", *overrides, *study))
-    return points
-
-
-def _study(study: str, overrides: Sequence[str]) -> str:
-    """`learning_rate/lr=0.02`: the study, and what its points set beside the penalty."""
-    pairs = [override.split("=", 1) for override in overrides if not override.startswith("reg")]
-    return "/".join([study, ",".join(f"{key.rpartition('.')[2]}={value}" for key, value in pairs) or "all"])
-
-
-def _planned(overrides: tuple[str, ...], cfg: TrainConfig, seed: int) -> Planned:
-    # Composing takes a tenth of a second; the seeds of a point differ in one key.
-    own = copy.deepcopy(cfg)
-    own.seed = seed
-    return Planned((*overrides, f"seed={seed}"), own, run_of(own))
-
-
-def sources_of(configs: Sequence[TrainConfig]) -> list[Planned]:
+def pretraining_of(specs: Sequence[RunSpec]) -> list[RunSpec]:
     """The distinct pre-training runs that some runs start from."""
-    needed = dict(
-        source_of(cfg, key) for cfg in configs for key, start in starts_of(cfg).items() if start.source == "source_run"
-    )
-    return [Planned(overrides, cfg, run_of(cfg)) for overrides, cfg in needed.items()]
+    return list({source.path: source for spec in specs for source in spec.pretraining.values()}.values())

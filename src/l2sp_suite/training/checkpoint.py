@@ -1,4 +1,4 @@
-"""Training state on disk: weights, momentum, random state, step, identity of the anchor."""
+"""Training state on disk: weights, momentum, random state, step, identity of the penalty."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from typing import Any
 import torch
 from torch import nn
 
-from l2sp_suite.training.optimizer import Regularised
+from l2sp_suite.training.optimizer import PenalizedOptimizer
 from l2sp_suite.utils.errors import UserError
 from l2sp_suite.utils.files import write_atomically
 
 __all__ = ["restore", "save"]
 
 
-def save(path: Path, step: int, model: nn.Module, regularised: Regularised) -> None:
+def save(path: Path, step: int, model: nn.Module, optimizer: PenalizedOptimizer) -> None:
     """Writes the state after `step` optimiser steps, atomically."""
     state: dict[str, Any] = {
         "step": step,
         "model": model.state_dict(),
-        "regularised": regularised.state_dict(),
+        "optimizer": optimizer.state_dict(),
         "rng": torch.get_rng_state(),
         "cuda_rng": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
     }
@@ -30,18 +30,18 @@ def save(path: Path, step: int, model: nn.Module, regularised: Regularised) -> N
     write_atomically(path, buffer.getvalue())
 
 
-def restore(path: Path, model: nn.Module, regularised: Regularised) -> int:
+def restore(path: Path, model: nn.Module, optimizer: PenalizedOptimizer) -> int:
     """Loads the state if there is one; returns the number of steps it has done, 0 if there is none.
 
     Raises:
-        UserError: the file is damaged, or of another network or starting point.
+        UserError: the file is damaged, or of another network or penalty.
     """
     if not path.exists():
         return 0
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
         model.load_state_dict(state["model"])
-        regularised.load_state_dict(state["regularised"])
+        optimizer.load_state_dict(state["optimizer"])
         torch.set_rng_state(state["rng"])
         if state["cuda_rng"] and torch.cuda.is_available():
             torch.cuda.set_rng_state_all(state["cuda_rng"])

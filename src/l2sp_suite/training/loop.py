@@ -1,4 +1,4 @@
-"""The one training loop. It calls an optimiser and knows nothing of what that regularises."""
+"""The one training loop. It calls an optimiser and knows nothing of what that penalises."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ import time
 import torch
 from tqdm import tqdm
 
-from l2sp_suite.config.schema import OptimConfig, RuntimeConfig
+from l2sp_suite.config import OptimConfig, RuntimeConfig
 from l2sp_suite.runs import Run
-from l2sp_suite.tasks.base import Approach
+from l2sp_suite.tasks import Task
 from l2sp_suite.training import checkpoint
-from l2sp_suite.training.optimizer import Regularised
+from l2sp_suite.training.optimizer import PenalizedOptimizer
 from l2sp_suite.training.schedule import lr_factor
 from l2sp_suite.utils.errors import Diverged
 
@@ -24,8 +24,8 @@ def total_steps(optim: OptimConfig, steps_per_epoch: int) -> int:
 
 
 def fit(
-    approach: Approach,
-    regularised: Regularised,
+    task: Task,
+    penalized: PenalizedOptimizer,
     optim: OptimConfig,
     runtime: RuntimeConfig,
     run: Run,
@@ -40,22 +40,22 @@ def fit(
         Diverged: the loss, or at the end a weight, is not finite (the message has step and learning rate).
         UserError: the checkpoint is unusable.
     """
-    model, optimizer = approach.model, regularised.optimizer
-    total = total_steps(optim, approach.steps_per_epoch)
+    model, optimizer = task.model, penalized.optimizer
+    total = total_steps(optim, task.steps_per_epoch)
     last = total if until is None else min(until, total)
-    first = checkpoint.restore(run.checkpoint, model, regularised)
-    run.rewind(first)
+    first = checkpoint.restore(run.checkpoint, model, penalized)
+    run.truncate_log(first)
     model.train()
     device = next(model.parameters()).device.type
     started = time.monotonic()
-    steps = enumerate(approach.batches(first, last), start=first)
+    steps = enumerate(task.batches(first, last), start=first)
     for step, batch in tqdm(steps, total=last, initial=first, desc=run.path.parent.name, disable=None, leave=False):
-        lr = optim.lr * lr_factor(optim.schedule, step, total, approach.steps_per_epoch)
+        lr = optim.lr * lr_factor(optim.schedule, step, total, task.steps_per_epoch)
         for group in optimizer.param_groups:
-            group["lr"] = lr * group.get("lr_factor", 1.0)  # checkpoints of older versions have none
+            group["lr"] = lr * group["lr_factor"]
         optimizer.zero_grad(set_to_none=True)
         with torch.autocast(device, torch.bfloat16, enabled=optim.bf16):
-            loss = approach.loss(batch)
+            loss = task.loss(model, batch)
         if not torch.isfinite(loss):
             raise Diverged(f"the loss is {loss.item()} at step {step} with learning rate {lr:g}: lower optim.lr", step)
         torch.autograd.backward(loss)
@@ -63,9 +63,9 @@ def fit(
         finished = step + 1
         if finished % runtime.log_every == 0 or finished == last:
             seconds = round(time.monotonic() - started, 3)
-            run.log(step=finished, split="fit", loss=loss.item(), lr=lr, seconds=seconds, **regularised.monitor())
+            run.log(step=finished, split="fit", loss=loss.item(), lr=lr, seconds=seconds, **penalized.monitor())
         if finished % runtime.checkpoint_every == 0 or finished == last:
-            checkpoint.save(run.checkpoint, finished, model, regularised)
+            checkpoint.save(run.checkpoint, finished, model, penalized)
     if not all(torch.isfinite(parameter).all() for parameter in model.parameters()):
         raise Diverged(f"a weight is not finite after the last step, {last}: lower optim.lr", last)
     return last

@@ -1,101 +1,120 @@
-"""The optimiser of both arms. The only module that knows what the arms differ in."""
+"""The optimiser of every arm. The only module of the suite that knows there is a penalty."""
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import torch
+from hydra.utils import get_class
 from torch import Tensor, nn
 
-from l2sp.penalty import StartingPoint
-from l2sp_suite.config.schema import OptimConfig, RegConfig
+from l2sp import Penalty
+from l2sp_suite.config import Arm, OptimConfig
 from l2sp_suite.utils.errors import UserError
 
-__all__ = ["Regularised", "build_optimizer"]
+__all__ = ["PenalizedOptimizer", "build_optimizer", "check_optimizer"]
 
 
 @dataclass(frozen=True)
-class Regularised:
+class PenalizedOptimizer:
     """An optimiser with its penalty, and what to log about it."""
 
     optimizer: torch.optim.Optimizer
-    point: StartingPoint | None
+    penalty: Penalty
+
+    @property
+    def has_anchor(self) -> bool:
+        """Whether any weight is pre-trained."""
+        return bool(self.penalty.partition.shared)
 
     def monitor(self) -> dict[str, float]:
         """Distance of the shared weights from w0 and from zero; nothing when there is no w0."""
-        if self.point is None:
+        if not self.has_anchor:
             return {}
-        return {"distance_w0": self.point.distance_to_start(), "distance_zero": self.point.norm()}
+        return {"distance_w0": self.penalty.distance_to_pretrained(), "distance_zero": self.penalty.norm()}
 
     def layers(self) -> dict[str, list[float]]:
-        """||w - w0||, ||w|| and ||w0|| of each shared weight, to six digits; nothing when there is no w0."""
-        by_layer = self.point.by_layer() if self.point is not None else {}
-        return {name: [float(f"{norm:.6g}") for norm in norms] for name, norms in by_layer.items()}
+        """||w - w0||, ||w|| and ||w0|| of each shared weight, to six digits."""
+        return {name: [float(f"{norm:.6g}") for norm in norms] for name, norms in self.penalty.by_layer().items()}
 
     def describe(self) -> dict[str, Any]:
         """The split of the weights (numbers of scalars, names of the new ones) and the checksum of w0, for env.json."""
-        if self.point is None:
+        if not self.has_anchor:
             return {"partition": None}
-        split = self.point.partition
+        split = self.penalty.partition
         names = {"new_names": list(split.new), "mismatched": split.mismatched}
-        return {"partition": {**split.counts(), **names}, "w0": self.point.checksum}
+        return {"partition": {**split.counts(), **names}, "w0": self.penalty.checksum}
 
     def state_dict(self) -> dict[str, Any]:
-        """State for a checkpoint: momentum, and the identity of the anchor."""
-        return {
-            "optimizer": self.optimizer.state_dict(),
-            "point": self.point.state_dict() if self.point else None,
-        }
+        """State for a checkpoint: momentum, and the identity of the penalty."""
+        return {"optimizer": self.optimizer.state_dict(), "penalty": self.penalty.state_dict()}
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
-        """Restores momentum; refuses a checkpoint with another anchor.
+        """Restores momentum; refuses a checkpoint of another penalty or anchor.
 
         Raises:
-            UserError: the checkpoint was made with another starting point.
+            UserError: the checkpoint was made with another penalty or other pre-trained weights.
         """
         try:
-            if self.point is not None:
-                self.point.load_state_dict(state["point"] or {})
+            self.penalty.load_state_dict(state["penalty"])
         except (KeyError, ValueError) as error:
             raise UserError(f"cannot resume: {error}") from error
         self.optimizer.load_state_dict(state["optimizer"])
 
 
 def build_optimizer(
-    model: nn.Module, start: Mapping[str, Tensor], reg: RegConfig, optim: OptimConfig, lr_factors: Mapping[str, float]
-) -> Regularised:
-    """The optimiser with the penalty of `reg`: decay to zero (`origin`) or to the starting point (`start`).
+    model: nn.Module, pretrained: Mapping[str, Tensor], arm: Arm, optim: OptimConfig, lr_factors: Mapping[str, float]
+) -> PenalizedOptimizer:
+    """The optimiser with the penalty of an arm attached.
 
-    Both arms have the same parameter groups and the same kernel; L2-SP adds one hook. From scratch there is
-    no w0, and every penalised parameter decays to zero by alpha. Each group's `lr_factor` is that of `lr_factors`
+    All arms have the same parameter groups and the same kernel. Each group's `lr_factor` is that of `lr_factors`
     whose key begins the names of its parameters, 1 where none does.
 
+    Args:
+        model: the network, with its pre-trained weights loaded.
+        pretrained: those weights by parameter name; empty from scratch.
+
     Raises:
-        UserError: the penalty cannot be built, e.g. no weight of the model is in the start; unknown optimiser.
+        UserError: the penalty or the optimiser cannot be built, e.g. no weight of the model is pre-trained.
     """
-    if not start:
-        if reg.reference == "start":
-            raise UserError(f"reg={reg.name}: there are no pre-trained weights to start from (weights.source=none)")
-        if reg.alpha != reg.beta:
-            raise UserError(f"reg: from scratch all weights are new: give alpha={reg.alpha:g} and beta the same value")
-        groups = _by_factor(_from_scratch(model, reg), model, lr_factors)
-        return Regularised(_optimizer(groups, optim), None)
+    penalty = _penalty(model, pretrained, arm)
+    optimizer = _optimizer(_by_factor(penalty.param_groups(), model, lr_factors), optim)
     try:
-        point = StartingPoint(model, start, reg.alpha, reg.beta, reg.decay_scope)
+        return PenalizedOptimizer(optimizer, penalty.attach(optimizer))
     except ValueError as error:
-        raise UserError(f"starting point: {error}") from error
-    optimizer = _optimizer(_by_factor(point.param_groups(), model, lr_factors), optim)
-    if reg.reference == "start":
-        point.attach(optimizer)
-    return Regularised(optimizer, point)
+        raise UserError(f"reg={arm.name} with optim.name={optim.name}: {error}") from error
 
 
-def _from_scratch(model: nn.Module, reg: RegConfig) -> list[dict[str, Any]]:
-    # What is penalised is the library's affair; as no hook is attached, the stand-in start is never used.
-    stand_in = {name: torch.ones_like(p) for name, p in model.named_parameters()}
-    return StartingPoint(model, stand_in, reg.alpha, reg.beta, reg.decay_scope).param_groups()
+def check_optimizer(arm: Arm, optim: OptimConfig) -> None:
+    """Builds the optimiser for a network of one weight, so that wrong settings are said before minutes go by.
+
+    Raises:
+        UserError: as `build_optimizer`.
+    """
+    model = nn.Linear(1, 1)
+    build_optimizer(model, model.state_dict(), arm, optim, {})
+
+
+def _penalty(model: nn.Module, pretrained: Mapping[str, Tensor], arm: Arm) -> Penalty:
+    try:
+        kind = get_class(arm.penalty)
+    except (ImportError, ValueError) as error:
+        reason = str(error).splitlines()[0].rstrip(":")
+        raise UserError(f"reg.penalty={arm.penalty}: no such class ({reason}); e.g. l2sp.L2SP") from error
+    if not issubclass(kind, Penalty):
+        raise UserError(f"reg.penalty={arm.penalty}: not a subclass of l2sp.Penalty")
+    names = set(kind.hyperparameter_names())
+    if odd := sorted(names ^ set(arm.hyperparameters)):
+        raise UserError(
+            f"reg={arm.name}: {arm.penalty} takes {', '.join(sorted(names))}, not the same as given: {odd[0]}"
+        )
+    try:
+        return kind(model, pretrained, penalize=arm.penalize, **arm.hyperparameters)
+    except ValueError as error:
+        raise UserError(f"reg={arm.name}: {error}") from error
 
 
 def _by_factor(groups: list[dict[str, Any]], model: nn.Module, lr_factors: Mapping[str, float]) -> list[dict[str, Any]]:
@@ -107,19 +126,19 @@ def _by_factor(groups: list[dict[str, Any]], model: nn.Module, lr_factors: Mappi
     divided = []
     for group in groups:
         for factor in sorted({factors[id(parameter)] for parameter in group["params"]}):
-            own = [parameter for parameter in group["params"] if factors[id(parameter)] == factor]
-            divided.append({**group, "params": own, "lr_factor": factor})
+            params = [parameter for parameter in group["params"] if factors[id(parameter)] == factor]
+            divided.append({**group, "params": params, "lr_factor": factor})
     return divided
 
 
 def _optimizer(groups: list[dict[str, Any]], optim: OptimConfig) -> torch.optim.Optimizer:
-    if optim.name == "sgd":
-        return torch.optim.SGD(groups, lr=optim.lr, momentum=optim.momentum, fused=True)
-    if optim.smoothing is not None and optim.eps is not None and optim.name == "adam":
-        betas = (optim.momentum, optim.smoothing)
-        return torch.optim.Adam(groups, lr=optim.lr, betas=betas, eps=optim.eps, fused=True)
-    if optim.smoothing is not None and optim.eps is not None and optim.name == "rmsprop":
-        return torch.optim.RMSprop(
-            groups, lr=optim.lr, momentum=optim.momentum, alpha=optim.smoothing, eps=optim.eps, foreach=True
-        )
-    raise UserError(f"optim.name={optim.name}: use sgd, or rmsprop or adam with optim.smoothing and optim.eps")
+    kind = getattr(torch.optim, optim.name, None)
+    if not (inspect.isclass(kind) and issubclass(kind, torch.optim.Optimizer)):
+        known = [name for name, value in vars(torch.optim).items() if inspect.isclass(value)]
+        raise UserError(f"optim.name={optim.name}: torch.optim has no such class, only {', '.join(sorted(known))}")
+    kernel = "fused" if "fused" in inspect.signature(kind).parameters else "foreach"
+    kwargs = {kernel: True, **{name: value for name, value in optim.kwargs.items() if value is not None}}
+    try:
+        return cast(Any, kind)(groups, lr=optim.lr, **kwargs)  # type: ignore[no-any-return]
+    except (TypeError, ValueError) as error:
+        raise UserError(f"optim.kwargs={kwargs}: {optim.name} does not take them ({error})") from error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from l2sp_suite.config.schema import ScheduleConfig
+from l2sp_suite.config import ScheduleConfig
 from l2sp_suite.utils.errors import UserError
 
 __all__ = ["lr_factor"]
@@ -13,26 +13,20 @@ __all__ = ["lr_factor"]
 def lr_factor(schedule: ScheduleConfig, step: int, total: int, steps_per_epoch: int) -> float:
     """Factor of the base learning rate at `step` of 0..total-1.
 
-    `staircase`: factor^(step // length of a stair) (protocol 3.2, 4.2); `cosine`: from 1 to 0 at `total`;
-    `poly`: (1 - step/total)^power (protocol 1.8); `constant`: 1. A warm-up rises linearly over its steps.
+    `step`: gamma^(step // step_size); `cosine`: from 1 to 0 at `total`; `poly`: (1 - step/total)^power; `constant`: 1.
+    A warm-up rises linearly over its steps.
 
     Raises:
         UserError: no such schedule.
     """
     warmup = min(1.0, (step + 1) / (schedule.warmup_steps + 1))
-    if schedule.kind == "staircase":
-        return warmup * math.pow(schedule.factor, step // _stair(schedule, steps_per_epoch))
+    if schedule.kind == "step":
+        size = schedule.step_size * (steps_per_epoch if schedule.step_unit == "epochs" else 1)
+        return warmup * math.pow(schedule.gamma, step // size)
     if schedule.kind == "cosine":
         return warmup * 0.5 * (1 + math.cos(math.pi * step / total))
     if schedule.kind == "poly":
         return warmup * math.pow(1 - step / total, schedule.power)
     if schedule.kind == "constant":
         return warmup
-    raise UserError(f"optim.schedule.kind={schedule.kind}: use staircase, cosine, poly or constant")
-
-
-def _stair(schedule: ScheduleConfig, steps_per_epoch: int) -> int:
-    if schedule.every_steps is not None:
-        return schedule.every_steps
-    assert schedule.every_epochs is not None  # one of the two is given: config.typed
-    return schedule.every_epochs * steps_per_epoch
+    raise UserError(f"optim.schedule.kind={schedule.kind}: use step, cosine, poly or constant")

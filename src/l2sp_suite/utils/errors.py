@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["Diverged", "UserError"]
+__all__ = ["Diverged", "RunLocked", "UserError"]
 
 
 class UserError(Exception):
@@ -18,3 +18,7 @@ class Diverged(UserError):
     def __init__(self, message: str, step: int = 0) -> None:
         super().__init__(message)
         self.step = step
+
+
+class RunLocked(Exception):
+    """Another process is working on this run."""

@@ -1,12 +1,25 @@
-"""Writing: whole files or none."""
+"""Writing: whole files or none, and the text of CSV files."""
 
 from __future__ import annotations
 
+import csv
+import io
 import os
 import tempfile
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-__all__ = ["write_atomically"]
+__all__ = ["csv_text", "write_atomically"]
+
+
+def csv_text(columns: Sequence[str], lines: Iterable[Sequence[object]]) -> str:
+    """Text of a CSV file: numbers to ten significant digits, Unix line ends."""
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(columns)
+    for line in lines:
+        writer.writerow(f"{value:.10g}" if isinstance(value, float) else value for value in line)
+    return out.getvalue()
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:

@@ -44,7 +44,7 @@ def read_caffemodel(path: Path) -> Blobs:
     except (MalformedError, UnicodeDecodeError, ValueError) as error:
         raise UserError(f"{path}: damaged or not a .caffemodel ({error}); fetch it again") from error
     if not layers:
-        raise UserError(f"{path}: holds no layer with weights; a .caffemodel is wanted, not a .prototxt")
+        raise UserError(f"{path}: holds no layer with weights; give a .caffemodel, not a .prototxt")
     return layers
 
 
@@ -87,9 +87,9 @@ def _sides(message: memoryview) -> list[int]:
         if number == 1 and isinstance(value, int):
             sides.append(value)
         elif number == 1 and isinstance(value, memoryview):  # packed
-            place = 0
-            while place < len(value):
-                side, place = varint(value, place)
+            position = 0
+            while position < len(value):
+                side, position = varint(value, position)
                 sides.append(side)
     return sides
 

@@ -1,4 +1,4 @@
-"""TF-slim's Inception-V3, as DSTL published its pre-trained weights, by torchvision's names (protocol 3.1)."""
+"""Reads TF-slim's Inception-V3, DSTL's network (docs/protocols/dstl.md#network), by torchvision's names."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from l2sp_suite.models.inception_v3 import inception_v3
 from l2sp_suite.pretrained.convert.tensorflow import Checkpoint, open_checkpoint
 from l2sp_suite.utils.errors import UserError
 
-__all__ = ["apart", "read_inception", "trunk"]
+__all__ = ["output_difference", "read_inception", "trunk"]
 
+_STATISTICS = {"mean": "mean", "var": "variance"}
 _AVERAGE = "/ExponentialMovingAverage"
 _CONV = re.compile(r"InceptionV3/(?P<block>Conv2d_\w+|Mixed_\w+)(?:/Branch_(?P<branch>\d)/(?P<layer>\w+))?/weights")
 _ORDER = re.compile(r"_(?P<digit>\d)(?P<letter>[a-z])_(?P<kernel>\dx\d)$")
@@ -32,23 +33,20 @@ def read_inception(path: Path) -> dict[str, Tensor]:
         UserError: damaged, or another network.
     """
     checkpoint = open_checkpoint(path)
-    theirs, ours = _slim_layers(checkpoint), _our_layers()
-    if len(theirs) != len(ours):
-        raise UserError(f"{path}: {len(theirs)} convolutions of Inception-V3 in it, the network has {len(ours)}")
+    scopes, names = _slim_layers(checkpoint), _layers()
+    if len(scopes) != len(names):
+        raise UserError(f"{path}: {len(scopes)} convolutions of Inception-V3 in it, the network has {len(names)}")
     tensors: dict[str, Tensor] = {}
-    for scope, name in zip(theirs, ours, strict=True):
+    for scope, name in zip(scopes, names, strict=True):
         weight = _read(checkpoint, f"{scope}/weights").transpose(3, 2, 0, 1)  # from height, width, in, out
         tensors[f"{name}.conv.weight"] = torch.from_numpy(np.ascontiguousarray(weight))
         norm, beta = f"{scope}/BatchNorm", _read(checkpoint, f"{scope}/BatchNorm/beta")
         scale = f"{norm}/gamma"
         gamma = _read(checkpoint, scale) if scale in checkpoint.entries else np.ones_like(beta)
         arrays = {"weight": gamma, "bias": beta}
-        arrays |= {f"running_{ours}": _read(checkpoint, f"{norm}/moving_{slim}") for ours, slim in _STATISTICS.items()}
+        arrays |= {f"running_{part}": _read(checkpoint, f"{norm}/moving_{slim}") for part, slim in _STATISTICS.items()}
         tensors |= {f"{name}.bn.{part}": torch.from_numpy(array.copy()) for part, array in arrays.items()}
     return tensors
-
-
-_STATISTICS = {"mean": "mean", "var": "variance"}
 
 
 def _read(checkpoint: Checkpoint, name: str) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
@@ -58,11 +56,11 @@ def _read(checkpoint: Checkpoint, name: str) -> np.ndarray[tuple[int, ...], np.d
 
 def _slim_layers(checkpoint: Checkpoint) -> list[str]:
     """Scopes of the trunk's convolutions in the order in which they are built."""
-    found = [match for name in checkpoint.entries if (match := _CONV.fullmatch(name))]
-    return [match[0].removesuffix("/weights") for match in sorted(found, key=_place)]
+    matches = [match for name in checkpoint.entries if (match := _CONV.fullmatch(name))]
+    return [match[0].removesuffix("/weights") for match in sorted(matches, key=_build_order)]
 
 
-def _place(match: re.Match[str]) -> tuple[object, ...]:
+def _build_order(match: re.Match[str]) -> tuple[object, ...]:
     """Blocks sort by their names, branches by number, layers by what ends their names."""
     order = _ORDER.search(match["layer"] or match["block"])
     parts = (order["digit"], order["letter"], order["kernel"]) if order else ("", "", "")
@@ -70,7 +68,7 @@ def _place(match: re.Match[str]) -> tuple[object, ...]:
     return (block, int(match["branch"] or 0), *parts)
 
 
-def _our_layers() -> list[str]:
+def _layers() -> list[str]:
     """Names of the trunk's convolutions, in the order in which torchvision builds them, which is slim's."""
     with torch.device("meta"):
         net = inception_v3(1000)
@@ -87,8 +85,8 @@ def trunk() -> Mapping[str, Tensor]:
 
 
 @torch.no_grad()
-def apart(tensors: Mapping[str, Tensor]) -> float:
-    """How far apart torchvision's network, which is ours, and timm's are on one image, as a share of their size."""
+def output_difference(tensors: Mapping[str, Tensor]) -> float:
+    """Relative difference of the features of one image by our network (torchvision's) and by timm's."""
     import timm
 
     image = torch.rand(1, 3, 299, 299, generator=torch.Generator().manual_seed(0)) * 2 - 1

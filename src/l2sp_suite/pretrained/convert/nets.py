@@ -1,4 +1,4 @@
-"""Published networks, from their files' names and conventions to ours (protocol 2.3, 2.4, 2.11)."""
+"""Converters of published networks to our names and conventions (docs/protocols/segflow.md#released-material)."""
 
 from __future__ import annotations
 
@@ -15,40 +15,34 @@ from torch import Tensor
 from l2sp_suite.models.flownets import FlowNetS
 from l2sp_suite.models.segflow import segmentation_branch
 from l2sp_suite.pretrained.convert.caffe import Blobs, read_caffemodel
-from l2sp_suite.pretrained.convert.inception import apart, read_inception, trunk
+from l2sp_suite.pretrained.convert.inception import output_difference, read_inception, trunk
 from l2sp_suite.pretrained.convert.tensorflow import checkpoint_files
-from l2sp_suite.pretrained.load import check_values, file_sha256, read_weights, save_weights
+from l2sp_suite.pretrained.files import Tensors, check_values, file_sha256, read_weights, save_weights
 from l2sp_suite.utils.errors import UserError
 
 __all__ = ["CONVERTERS", "Converter", "convert"]
 
-Tensors = dict[str, Tensor]
-
-_APART = 1e-3  # rounding leaves less than a tenth of this
+_TOLERANCE = 1e-3  # rounding leaves less than a tenth of this
 
 
 @dataclass(frozen=True)
 class Converter:
-    """`what` it reads, in words; `read` gives a file's tensors by our names; `network` those they are held against.
+    """How a published file is read and checked."""
 
-    `apart`: how far apart the outputs of our network and of an independent implementation are with these tensors, as a
-    share of the outputs' size. Only Inception-V3 has one: no library of ours has the others, whose layers are held
-    against the published nets' one by one. `files`: all that `read` reads of a source.
-    """
-
-    what: str
-    read: Callable[[Path], Tensors]
-    network: Callable[[], Mapping[str, Tensor]]
-    apart: Callable[[Tensors], float] | None = None
-    files: Callable[[Path], Sequence[Path]] = lambda source: (source,)
+    about: str  # what it reads, for people
+    read: Callable[[Path], Tensors]  # gives a file's tensors by our names
+    network: Callable[[], Mapping[str, Tensor]]  # the tensors that they are held against
+    # Relative difference of the outputs of our network and of an independent implementation with these tensors; only
+    # Inception-V3 has one, as no library here has the other networks.
+    output_difference: Callable[[Tensors], float] | None = None
+    files: Callable[[Path], Sequence[Path]] = lambda source: (source,)  # all that `read` reads of a source
 
 
 def convert(name: str, source: Path, target: Path) -> str:
-    """Makes `target`, a safetensors file, of `source` by the converter of that name; returns the source's SHA-256 (of a
-    checkpoint of several files, that of the list of theirs).
+    """Makes `target`, a safetensors file, of `source`; returns the source's SHA-256.
 
-    The file says what it was made of. Nothing is written unless every tensor of the network is there, in its shape,
-    finite and not all zeros (but for biases).
+    Of a checkpoint of several files it is that of the list of theirs. The file made says what it was made of. Nothing
+    is written unless every tensor of the network is there, in its shape, finite and not all zeros (but for biases).
 
     Raises:
         UserError: no such converter or file, a damaged file, or one of another network.
@@ -59,9 +53,8 @@ def convert(name: str, source: Path, target: Path) -> str:
     if target.suffix != ".safetensors":
         raise UserError(f"{target}: give a name that ends in .safetensors")
     tensors = converter.read(source)
-    wanted = {key: tensor for key, tensor in converter.network().items() if tensor.is_floating_point()}
-    _check(source, tensors, wanted)
-    if converter.apart is not None and not (difference := converter.apart(tensors)) <= _APART:  # nor NaN
+    _check(source, tensors, {key: value for key, value in converter.network().items() if value.is_floating_point()})
+    if converter.output_difference and not (difference := converter.output_difference(tensors)) <= _TOLERANCE:  # or NaN
         raise UserError(f"{source}: outputs differ by {difference:.1e} from those of timm's network with these weights")
     checksum = _checksum(converter.files(source))
     save_weights(target, tensors, {"converter": name, "source": source.name, "sha256": checksum})
@@ -71,17 +64,17 @@ def convert(name: str, source: Path, target: Path) -> str:
 def _checksum(files: Sequence[Path]) -> str:
     """SHA-256 of a file; of several, of the lines that `sha256sum` would print of them."""
     sums = [file_sha256(path) for path in files]
-    lines = "".join(f"{one}  {path.name}\n" for one, path in zip(sums, files, strict=True))
+    lines = "".join(f"{checksum}  {path.name}\n" for checksum, path in zip(sums, files, strict=True))
     return sums[0] if len(sums) == 1 else hashlib.sha256(lines.encode()).hexdigest()
 
 
-def _check(source: Path, tensors: Tensors, wanted: Mapping[str, Tensor]) -> None:
-    lacking = [name for name in wanted if name not in tensors]
+def _check(source: Path, tensors: Tensors, network: Mapping[str, Tensor]) -> None:
+    lacking = [name for name in network if name not in tensors]
     if lacking:
         raise UserError(f"{source}: has nothing for {len(lacking)} tensors of the network, first {lacking[0]}")
     for name, tensor in tensors.items():
-        if name not in wanted or tensor.shape != wanted[name].shape:
-            shape = tuple(wanted[name].shape) if name in wanted else "none"
+        if name not in network or tensor.shape != network[name].shape:
+            shape = tuple(network[name].shape) if name in network else "none"
             raise UserError(f"{source}: {name} has shape {tuple(tensor.shape)}, the network {shape}")
         if name.endswith("running_var") and bool((tensor < 0).any()):
             raise UserError(f"{source}: {name} holds negative variances: damaged")
@@ -100,16 +93,16 @@ _BLOCKS = (3, 4, 23, 3)
 
 
 def _resnet_layers() -> Iterator[tuple[str, str, str]]:
-    """Of each convolution: its name in Caffe, what its normalisation's names end in, and ours of both."""
+    """Of each convolution: its name in Caffe, the end of its normalisation's names, and `ours:our norm`."""
     yield "conv1", "_conv1", "conv1:bn1"
     for stage, count in enumerate(_BLOCKS):
         for block in range(count):
             letter = "abc"[block] if stage in (0, 3) else "a" if block == 0 else f"b{block}"
-            place, ours = f"{stage + 2}{letter}", f"layer{stage + 1}.{block}"
+            unit, ours = f"{stage + 2}{letter}", f"layer{stage + 1}.{block}"
             if block == 0:
-                yield f"res{place}_branch1", f"{place}_branch1", f"{ours}.downsample.0:{ours}.downsample.1"
+                yield f"res{unit}_branch1", f"{unit}_branch1", f"{ours}.downsample.0:{ours}.downsample.1"
             for k, branch in enumerate("abc", 1):
-                yield f"res{place}_branch2{branch}", f"{place}_branch2{branch}", f"{ours}.conv{k}:{ours}.bn{k}"
+                yield f"res{unit}_branch2{branch}", f"{unit}_branch2{branch}", f"{ours}.conv{k}:{ours}.bn{k}"
 
 
 def _resnet101(path: Path) -> Tensors:
@@ -130,12 +123,12 @@ def _resnet101(path: Path) -> Tensors:
 
 
 def _blobs(path: Path, layers: Blobs, name: str, count: int) -> list[NDArray[np.float32]]:
-    found = layers.get(name)
-    if found is None or len(found) < count:
-        there = "is not there" if found is None else f"has {len(found)} arrays, not {count}"
+    blobs = layers.get(name)
+    if blobs is None or len(blobs) < count:
+        fault = "is not there" if blobs is None else f"has {len(blobs)} arrays, not {count}"
         near = ", ".join(list(layers)[:3])
-        raise UserError(f"{path}: layer {name} {there}; is it the right network? Its first layers are {near}")
-    return found[:count]
+        raise UserError(f"{path}: layer {name} {fault}; is it the right network? Its first layers are {near}")
+    return blobs[:count]
 
 
 # FlowNetS
@@ -170,13 +163,13 @@ def _flownet_torch_caffe(path: Path) -> Tensors:
 
 def _flownet_torch(path: Path) -> Tensors:
     """As trained by the usual ports to PyTorch: RGB, layers within `Sequential`s, perhaps without biases: then zero."""
-    found, _ = read_weights(path)
+    read, _ = read_weights(path)
     tensors: Tensors = {}
-    for ours, own in _flownet_names().items():
-        weight = found.get(f"{own}.weight")
+    for ours, theirs in _flownet_names().items():
+        weight = read.get(f"{theirs}.weight")
         if weight is None:
-            raise UserError(f"{path}: no {own}.weight; is it FlowNetS, without batch norms?")
-        bias = found.get(f"{own}.bias")
+            raise UserError(f"{path}: no {theirs}.weight; is it FlowNetS, without batch norms?")
+        bias = read.get(f"{theirs}.bias")
         if bias is None:
             bias = weight.new_zeros(weight.shape[1] if ours.startswith(("deconv", "upsample")) else weight.shape[0])
         tensors |= {f"flow.{ours}.weight": weight.float(), f"flow.{ours}.bias": bias.float()}
@@ -189,24 +182,28 @@ def _flownet_names() -> dict[str, str]:
     return names | {f"upsample_flow{up}": f"upsampled_flow{up[0]}_to_{up[-1]}" for up in _FLOW_UP.values()}
 
 
-def _of_flownet() -> Mapping[str, Tensor]:
+def _flownet_shapes() -> Mapping[str, Tensor]:
     with torch.device("meta"):
         return {f"flow.{name}": tensor for name, tensor in FlowNetS(1.0).state_dict().items()}
 
 
-def _of_resnet101() -> Mapping[str, Tensor]:
+def _resnet101_shapes() -> Mapping[str, Tensor]:
     with torch.device("meta"):
         return segmentation_branch("resnet101_caffe", 1.0, True).state_dict()
 
 
 CONVERTERS: Mapping[str, Converter] = {
-    "resnet101_caffe": Converter("ResNet-101 of 2015 (.caffemodel), SegFlow's backbone", _resnet101, _of_resnet101),
-    "flownets_caffe": Converter("FlowNetS (.caffemodel), SegFlow's flow branch", _flownet_caffe, _of_flownet),
+    "resnet101_caffe": Converter("ResNet-101 of 2015 (.caffemodel), SegFlow's backbone", _resnet101, _resnet101_shapes),
+    "flownets_caffe": Converter("FlowNetS (.caffemodel), SegFlow's flow branch", _flownet_caffe, _flownet_shapes),
     "inception_v3_slim": Converter(
-        "Inception-V3 of TF-slim (a checkpoint's .index), DSTL's net", read_inception, trunk, apart, checkpoint_files
+        "Inception-V3 of TF-slim (a checkpoint's .index), DSTL's net",
+        read_inception,
+        trunk,
+        output_difference,
+        checkpoint_files,
     ),
-    "flownets_torch": Converter("FlowNetS (.pth, .pth.tar, .pt) trained in PyTorch", _flownet_torch, _of_flownet),
+    "flownets_torch": Converter("FlowNetS (.pth, .pth.tar, .pt) trained in PyTorch", _flownet_torch, _flownet_shapes),
     "flownets_torch_caffe": Converter(
-        "FlowNetS (.pth, .pth.tar, .pt) in PyTorch's format, made of Caffe's", _flownet_torch_caffe, _of_flownet
+        "FlowNetS (.pth, .pth.tar, .pt) in PyTorch's format, made of Caffe's", _flownet_torch_caffe, _flownet_shapes
     ),
 }

@@ -1,4 +1,4 @@
-"""The published weights that rows of Table 3 start from, as files that must be fetched by hand and converted."""
+"""Published weights to fetch by hand: names of their files, where these are linked, which converter reads them."""
 
 from __future__ import annotations
 
@@ -16,15 +16,13 @@ ORIGINALS = "weights/original"
 
 @dataclass(frozen=True)
 class Published:
-    """A file of starting weights: `names` (patterns) of what is published, with the converter of each; `whence` it is.
+    """A published file of weights.
 
-    Of patterns that a file's name fits, the first counts.
-
-    Nobody publishes a checksum of these files; what they are is checked tensor by tensor, and noted in what is made.
+    Nobody publishes a checksum of these files; they are checked tensor by tensor.
     """
 
-    names: dict[str, str]
-    whence: str
+    names: dict[str, str]  # patterns of the file's name, with the converter of each; the first that fits counts
+    origin: str  # what it is and where it is linked, for people
 
 
 PUBLISHED = {
@@ -51,19 +49,21 @@ PUBLISHED = {
 
 
 def convert_published(target: str, data_root: Path) -> str | None:
-    """Makes one of `PUBLISHED` of the published file in `ORIGINALS`; its checksum, or None where there is no such file.
+    """Makes one of `PUBLISHED` of the file in `ORIGINALS`; its checksum, or None where there is no such file.
 
     Raises:
         UserError: several files might be it, or what is there is damaged or another network.
     """
     published = PUBLISHED[target]
     folder = data_root / ORIGINALS
-    fitting = [(path, converter) for name, converter in published.names.items() for path in sorted(folder.glob(name))]
-    found = list({path: (path, converter) for path, converter in reversed(fitting)}.values())
-    if not found:
+    converters: dict[Path, str] = {}
+    for pattern, converter in published.names.items():
+        for path in sorted(folder.glob(pattern)):
+            converters.setdefault(path, converter)
+    if not converters:
         return None
-    if len(found) > 1:
-        names = ", ".join(sorted(path.name for path, _ in found))
-        raise UserError(f"{folder}: {names} might all be {published.whence}; leave one")
-    path, converter = found[0]
+    if len(converters) > 1:
+        names = ", ".join(sorted(path.name for path in converters))
+        raise UserError(f"{folder}: {names} might all be {published.origin}; leave one")
+    ((path, converter),) = converters.items()
     return convert(converter, path, data_root / target)

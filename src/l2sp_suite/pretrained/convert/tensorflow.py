@@ -1,7 +1,7 @@
 """Reads the arrays of a TensorFlow checkpoint (`NAME.index` beside `NAME.data-00000-of-00001`), without TensorFlow.
 
 The index is a sorted table in blocks: keys without what they share with the one before, values that say where an array
-lies. Nothing is trusted: every place and length is held against what is there.
+lies. Nothing is trusted: every offset and length is held against the file.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class _Entry:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint's names with places; arrays are read when asked for."""
+    """A checkpoint: by name where its arrays lie; they are read when asked for."""
 
     prefix: Path
     shards: int
@@ -83,9 +83,9 @@ def open_checkpoint(path: Path) -> Checkpoint:
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}; get the checkpoint, or correct the path") from error
     try:
-        found = dict(_table(content))
-        shards = next((v for number, v in fields(found.pop(b"", memoryview(b""))) if number == 1), 1)
-        entries = {bytes(key).decode("utf-8"): _entry(value) for key, value in found.items()}
+        table = dict(_table(content))
+        shards = next((v for number, v in fields(table.pop(b"", memoryview(b""))) if number == 1), 1)
+        entries = {bytes(key).decode("utf-8"): _entry(value) for key, value in table.items()}
     except (MalformedError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: damaged or not the index of a checkpoint ({error}); fetch it again") from error
     return Checkpoint(prefix, shards if isinstance(shards, int) else 1, entries)
@@ -94,13 +94,13 @@ def open_checkpoint(path: Path) -> Checkpoint:
 def _table(content: memoryview) -> Iterator[tuple[bytes, memoryview]]:
     if len(content) < _FOOTER or bytes(content[-8:]) != _MAGIC:
         raise MalformedError("it does not end as one")
-    place = len(content) - _FOOTER
+    position = len(content) - _FOOTER
     for _ in range(2):  # the block of blocks' names, which is empty, comes first
-        offset, place = varint(content, place)
-        size, place = varint(content, place)
+        offset, position = varint(content, position)
+        size, position = varint(content, position)
     for _, handle in _block(content, offset, size):
-        start, place = varint(handle, 0)
-        length, _ = varint(handle, place)
+        start, position = varint(handle, 0)
+        length, _ = varint(handle, position)
         yield from _block(content, start, length)
 
 
@@ -114,17 +114,17 @@ def _block(content: memoryview, offset: int, size: int) -> Iterator[tuple[bytes,
     end = size - 4 - 4 * restarts
     if end < 0:
         raise MalformedError(f"{restarts:,} restarts in a block of {size:,} bytes")
-    key, place = b"", 0
-    while place < end:
-        shared, place = varint(block, place)
-        fresh, place = varint(block, place)
-        length, place = varint(block, place)
-        if shared > len(key) or place + fresh + length > end:
+    key, position = b"", 0
+    while position < end:
+        shared, position = varint(block, position)
+        fresh, position = varint(block, position)
+        length, position = varint(block, position)
+        if shared > len(key) or position + fresh + length > end:
             raise MalformedError("an entry that does not fit its block")
-        key = key[:shared] + bytes(block[place : place + fresh])
-        place += fresh
-        yield key, block[place : place + length]
-        place += length
+        key = key[:shared] + bytes(block[position : position + fresh])
+        position += fresh
+        yield key, block[position : position + length]
+        position += length
 
 
 def _entry(message: memoryview) -> _Entry:

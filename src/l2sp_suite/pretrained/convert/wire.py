@@ -15,35 +15,35 @@ class MalformedError(Exception):
 
 def fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
     """Number and value of each field; of those of fixed width and of bytes, their bytes. Raises `MalformedError`."""
-    place = 0
-    while place < len(message):
-        key, place = varint(message, place)
+    position = 0
+    while position < len(message):
+        key, position = varint(message, position)
         number, wire = key >> 3, key & 7
         if wire == _VARINT:
             value: int | memoryview
-            value, place = varint(message, place)
+            value, position = varint(message, position)
         else:
             if wire == _BYTES:
-                length, place = varint(message, place)
+                length, position = varint(message, position)
             elif wire in (_FIXED64, _FIXED32):
                 length = 8 if wire == _FIXED64 else 4
             else:
                 raise MalformedError(f"a field of unknown kind {wire}")
-            if length > len(message) - place:
-                raise MalformedError(f"a field of {length:,} bytes where {len(message) - place:,} are left")
-            value, place = message[place : place + length], place + length
+            if length > len(message) - position:
+                raise MalformedError(f"a field of {length:,} bytes where {len(message) - position:,} are left")
+            value, position = message[position : position + length], position + length
         yield number, value
 
 
-def varint(message: memoryview, place: int) -> tuple[int, int]:
-    """The number at `place`, and where it ends. Raises `MalformedError`."""
+def varint(message: memoryview, position: int) -> tuple[int, int]:
+    """The number at `position`, and where it ends. Raises `MalformedError`."""
     value = 0
     for shift in range(0, 64, 7):
-        if place >= len(message):
+        if position >= len(message):
             raise MalformedError("it ends within a number")
-        byte = message[place]
-        place += 1
+        byte = message[position]
+        position += 1
         value |= (byte & 0x7F) << shift
         if byte < 0x80:
-            return value, place
+            return value, position
     raise MalformedError("a number of more than 64 bits")

@@ -1,1 +1,1 @@
-"""DSTL: fine-grained classification (protocol 3)."""
+"""DSTL: fine-grained classification (docs/protocols/dstl.md)."""

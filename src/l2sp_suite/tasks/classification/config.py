@@ -1,80 +1,67 @@
-"""Configuration of DSTL: network, augmentation, loss (protocol 3.1 and 3.2)."""
+"""Configuration of DSTL: network, augmentation, loss (docs/protocols/dstl.md)."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from omegaconf import MISSING
 
-from l2sp_suite.config.limits import Limit, at_least, pair, span, triple
-from l2sp_suite.config.task import ApproachConfig
+from l2sp_suite.config import TaskConfig, WeightsConfig, at_least, key, one_of, pair, span, triple
 
-__all__ = ["LABELS", "LIMITS", "SCHEMA", "AugmentConfig", "DSTLConfig", "NetworkConfig"]
+__all__ = ["AugmentConfig", "Config", "NetworkConfig"]
 
 
 @dataclass
 class NetworkConfig:
-    """`name` is inception_v3 or any timm model; `width` scales its channels (inception_v3 only).
+    """The classifier."""
 
-    `zero_head`: the new classifier starts at zero, so that it sends no noise into the features.
-    `frozen_bn`: batch norm normalises by the pre-trained statistics in training too.
-    `bn_momentum`: share of the batch in the running statistics (1 minus slim's decay); null leaves the network's own.
-    """
-
-    name: str = MISSING
-    width: float = MISSING
-    dropout: float = MISSING
-    aux: bool = MISSING
-    zero_head: bool = MISSING
-    frozen_bn: bool = MISSING
-    bn_momentum: float | None = MISSING
+    name: str = key("inception_v3, or any network of timm, with a tag or without")
+    width: float = key("factor of the channels (inception_v3 and ResNets)", span(0, ends="(]"))
+    dropout: float = key("probability before the classifier", span(0, 1, "[)"))
+    aux: bool = key("whether inception_v3 has its auxiliary head")
+    zero_head: bool = key("whether the new classifier starts at zero, so that it sends no noise into the features")
+    frozen_bn: bool = key("whether batch norm normalises by the pre-trained statistics in training too")
+    bn_momentum: float | None = key(
+        "share of the batch in the running statistics (1 minus slim's decay); null: the network's own", span(0, 1, "(]")
+    )
 
 
 @dataclass
 class AugmentConfig:
-    """Random crop (area and aspect ranges), flip probability, additive brightness, saturation factor range."""
+    """Random transforms of training images."""
 
-    scale: list[float] = MISSING
-    ratio: list[float] = MISSING
-    flip: float = MISSING
-    brightness: float = MISSING
-    saturation: float = MISSING
-    antialias: bool = MISSING
+    scale: list[float] = key("range of the crop's share of the area", pair(0, 1))
+    ratio: list[float] = key("range of the crop's aspect ratio", pair(0, math.inf))
+    flip: float = key("probability of a horizontal flip", span(0, 1))
+    brightness: float = key("largest shift of brightness, on [0, 1]", span(0, 1))
+    saturation: float = key("largest change of the factor of saturation", span(0, 1))
+    antialias: bool = key("whether images are resized with antialiasing")
 
 
 @dataclass
-class DSTLConfig(ApproachConfig):
-    """Sizes in pixels; `mean` and `std` per channel on [0, 1]; `crop` is the central fraction of both sides at test."""
+class Config(TaskConfig):
+    """Classification of single images."""
 
     network: NetworkConfig = MISSING
-    input_size: int = MISSING
-    cache_size: int | None = MISSING
-    mean: list[float] = MISSING
-    std: list[float] = MISSING
+    input_size: int | None = key("side of the input in pixels; null: as the weights were published", at_least(1))
+    cache_size: int | None = key("shorter side of images kept in memory; null decodes them each time", at_least(1))
+    mean: list[float] | None = key("per channel on [0, 1]; null: as the weights were published", triple(-math.inf))
+    std: list[float] | None = key("per channel on [0, 1]; null: as the weights were published", triple(0))
+    interpolation: str | None = key(
+        "of every resize; null: as the weights were published", one_of("bilinear", "bicubic"), since="bilinear"
+    )
     augment: AugmentConfig = MISSING
-    crop: float = MISSING
-    aux_weight: float = MISSING
-    label_smoothing: float = MISSING
+    crop: float | None = key("central share of both sides at test; null: as published", span(0, 1, "(]"))
+    aux_weight: float = key("weight of the auxiliary head's loss", span(0))
+    label_smoothing: float = key("mass that the target gives to all classes", span(0, 1, "[)"))
 
+    def with_published_values(self, weights: WeightsConfig) -> Config:
+        """The configuration with the preprocessing of the network's published weights where a key is null."""
+        from l2sp_suite.models.preprocessing import published
 
-SCHEMA = DSTLConfig
-LABELS = ("penalty",)
-LIMITS: Mapping[str, Limit] = {
-    "network.width": span(0, ends="(]"),
-    "network.dropout": span(0, 1, "[)"),
-    "network.bn_momentum": span(0, 1, "(]"),
-    "input_size": at_least(1),
-    "cache_size": at_least(1),
-    "mean": triple(-math.inf),
-    "std": triple(0),
-    "augment.scale": pair(0, 1),
-    "augment.ratio": pair(0, math.inf),
-    "augment.flip": span(0, 1),
-    "augment.brightness": span(0, 1),
-    "augment.saturation": span(0, 1),
-    "crop": span(0, 1, "(]"),
-    "aux_weight": span(0),
-    "label_smoothing": span(0, 1, "[)"),
-}
+        names = ("input_size", "mean", "std", "interpolation", "crop")
+        if all(getattr(self, name) is not None for name in names):
+            return self
+        values = published(self.network.name, weights.source)
+        return replace(self, **{name: getattr(values, name) for name in names if getattr(self, name) is None})

@@ -1,147 +1,167 @@
-"""DSTL as the training loop sees it: fine-grained classification from a pre-trained network (protocol 3)."""
+"""Classification: DSTL's fine-grained sets, or anyone's, from a pre-trained network (docs/protocols/dstl.md)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from functools import partial
-from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from l2sp_suite.config.schema import TrainConfig
-from l2sp_suite.datasets.classification import Classification, Split, hold_out, read
-from l2sp_suite.datasets.dataset import official_size, read_release
-from l2sp_suite.datasets.images import ImageCache
-from l2sp_suite.datasets.loader import CachedImages, collate_labels, eval_batches, steps_per_epoch, train_batches
-from l2sp_suite.datasets.transforms import eval_transform, train_transform
+from l2sp_suite.config import TrainConfig
+from l2sp_suite.datasets import (
+    Classification,
+    ClassificationSplit,
+    LabelledImages,
+    Transform,
+    collate_labels,
+    eval_batches,
+    eval_transform,
+    image_cache,
+    official_size,
+    run_splits,
+    steps_per_epoch,
+    train_batches,
+    train_transform,
+)
 from l2sp_suite.metrics import correct
 from l2sp_suite.models.batch_norm import freeze_statistics, set_bn_momentum
 from l2sp_suite.models.classifier import build_network, head_prefixes, logits_of, zero_head
-from l2sp_suite.pretrained.load import Start, apply_start, load_start
-from l2sp_suite.tasks.base import Evaluation, Outline, Work
-from l2sp_suite.tasks.classification.config import DSTLConfig
+from l2sp_suite.tasks import base
+from l2sp_suite.tasks.base import Evaluation, ModelSummary, PretrainedPart, TrainStep
+from l2sp_suite.tasks.classification.config import Config
 
-__all__ = ["APPROACH", "DSTL"]
+__all__ = ["Task"]
 
 Batch = tuple[Tensor, Tensor]
 
 
-class DSTL:
-    """Network, data, loss and accuracy of one DSTL run.
+class Task(base.Task):
+    """Images with one label each; the metric is accuracy on the central crop."""
 
-    Args:
-        cfg: the run.
-        data_root: folder that holds the data set's folder.
-        start_files: of the pre-trained weights, by key (`weights`), for the sources that read one.
-        device: where the network lies; batches are moved there.
+    kind = Classification
+    metric = train_metric = "accuracy"
 
-    Raises:
-        UserError: data or weights are missing or damaged.
-    """
+    @property
+    def config(self) -> Config:
+        """The task's part of the configuration."""
+        return _config(self.cfg)
 
-    def __init__(
-        self, cfg: TrainConfig, data_root: Path, start_files: Mapping[str, Path], device: torch.device
-    ) -> None:
-        self.metric = self.train_metric = "accuracy"
-        self.lr_factors: Mapping[str, float] = {}
-        self._cfg, self._protocol, self._device = cfg, cast(DSTLConfig, cfg.approach), device
-        data, data_digest = read_release(cfg.data, cfg.scale, data_root, read)
-        self._splits = _splits(data, cfg)
-        model = _network(cfg, len(data.classes))
-        start = load_start(
-            cfg.weights.source, model, start_files.get("weights"), cfg.weights.sha256, head_prefixes(model)
-        )
-        report = apply_start(model, start, cfg.weights.statistics) if start.tensors else "from scratch"
-        self.model: nn.Module = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.start: Mapping[str, Tensor] = start.tensors
-        self.steps_per_epoch = steps_per_epoch(len(self._splits["train"]), cfg.optim.batch_size)
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches that hold every training image once."""
+        return steps_per_epoch(len(self.splits["train"]), self.cfg.optim.batch_size)
+
+    def split(self, data: Classification) -> dict[str, ClassificationSplit]:
+        """`train` and `test`, or `train` and `val`, which is the same for every seed and setting."""
         # The training images are seen many times; those for testing once.
-        keep = {} if self._protocol.cache_size else {"limit_bytes": 0}
-        self._cache = ImageCache(self._protocol.cache_size, **keep)
-        self.notes = {"data": data_digest, **_notes(data, self._splits, start, str(report))}
+        limit = {} if self.config.cache_size else {"limit_bytes": 0}
+        self._cache = image_cache(self.config.cache_size, **limit)
+        return run_splits(data, self.cfg.evaluate)
+
+    def sizes(self) -> dict[str, Any]:
+        """Numbers of classes and images."""
+        return {"classes": len(self.sets["data"].classes), **super().sizes()}
+
+    def build(self) -> nn.Module:
+        """The classifier, with weights drawn from the run's seed."""
+        return _network(self.cfg, len(self.sets["data"].classes))
 
     @staticmethod
-    def data_digest(cfg: TrainConfig, data_root: Path) -> str:
-        """What tells one data set from another: see `l2sp_suite.datasets.records.digest`."""
-        return read_release(cfg.data, cfg.scale, data_root, read)[1]
+    def parts(model: nn.Module) -> dict[str, PretrainedPart]:
+        """All but the classifier."""
+        return {"weights": PretrainedPart(model, drop=head_prefixes(model), whole=False)}
 
-    @staticmethod
-    def outline(cfg: TrainConfig) -> Outline:
-        """The network with its head and, where it has one, its auxiliary head; an item is one image."""
-        protocol, model = cast(DSTLConfig, cfg.approach), _network(cfg, official_size(cfg, "classes"))
-        size = protocol.input_size
-        images = torch.rand(2, 3, size, size)  # batch norm needs two values a channel
-        prefixes = head_prefixes(model)
-        names = {prefix: "aux" if prefix.startswith("Aux") else "head" for prefix in prefixes}
-        return Outline(
+    @classmethod
+    def summary(cls, cfg: TrainConfig) -> ModelSummary:
+        """The classifier; items are two training images, the least that batch norm takes, and one of the test."""
+        config, classes = _config(cfg), official_size(cfg, "classes")
+        model, size = _network(cfg, classes), config.input_size
+        images, labels = torch.rand(2, 3, size or 0, size or 0), torch.randint(classes, (2,))
+        return ModelSummary(
             model,
-            {part: tuple(p for p in prefixes if names[p] == part) for part in dict.fromkeys(names.values())},
+            {"head": head_prefixes(model)},
             {},
-            (Work(lambda: _loss(model, images, torch.zeros(2, dtype=torch.long), protocol), 2),),
+            (TrainStep(lambda: _loss(model, images, labels, config), 2),),
             lambda: logits_of(model(images[:1])),
             f"two training images and one test image of {size}x{size}",
             steps_per_epoch(official_size(cfg, "train"), cfg.optim.batch_size),
-            {"weights": model},
+            cls.parts(model),
         )
 
     def batches(self, first: int, last: int) -> Iterator[Batch]:
         """Images (N, 3, S, S) and labels (N,) of the steps first..last-1."""
-        protocol, augment = self._protocol, self._protocol.augment
-        transform = train_transform(
-            size=protocol.input_size,
-            scale=_pair(augment.scale),
-            ratio=_pair(augment.ratio),
-            flip=augment.flip,
-            brightness=augment.brightness,
-            saturation=augment.saturation,
-            mean=protocol.mean,
-            std=protocol.std,
-            antialias=augment.antialias,
+        cfg, items = (
+            self.cfg,
+            LabelledImages(self.splits["train"], _augmentation(self.config), self._cache, self.cfg.seed),
         )
-        cfg = self._cfg
-        items = CachedImages(self._splits["train"], transform, cfg.seed, self._cache)
         return train_batches(
             items, collate_labels, cfg.optim.batch_size, cfg.seed, first, last, workers=cfg.runtime.workers
         )
 
-    def loss(self, batch: Batch) -> Tensor:
+    def loss(self, model: nn.Module, batch: Batch) -> Tensor:
         """Mean cross-entropy of the logits, plus that of the auxiliary head by its weight."""
-        images, labels = (t.to(self._device, non_blocking=True) for t in batch)
-        return _loss(self.model, images, labels, self._protocol)
+        images, labels = (t.to(self.device, non_blocking=True) for t in batch)
+        return _loss(model, images, labels, self.config)
 
     @torch.inference_mode()
     def evaluate(self, split: str, limit: int | None = None) -> Evaluation:
         """Accuracy in [0, 1] on the central crop."""
-        protocol = self._protocol
-        transform = eval_transform(
-            protocol.input_size,
-            protocol.crop,
-            protocol.mean,
-            protocol.std,
-            antialias=protocol.augment.antialias,
-        )
-        whole, hits = self._splits[split], 0
+        whole, hits = self.splits[split], 0
         part = whole.select(range(len(whole))[:limit])
-        cache = self._cache if split == "train" else ImageCache(protocol.cache_size, limit_bytes=0)
-        items = CachedImages(part, transform, cache=cache)
+        cache = self._cache if split == "train" else image_cache(self.config.cache_size, limit_bytes=0)
+        items = LabelledImages(part, _central_crop(self.config), cache)
         self.model.eval()
-        for images, labels in eval_batches(
-            items, collate_labels, self._cfg.evaluate.batch_size, workers=self._cfg.runtime.workers
-        ):
-            logits, _ = logits_of(self.model(images.to(self._device)))
-            hits += correct(logits, labels.to(self._device))
+        batch_size, workers = self.cfg.evaluate.batch_size, self.cfg.runtime.workers
+        for images, labels in eval_batches(items, collate_labels, batch_size, workers=workers):
+            logits, _ = logits_of(self.model(images.to(self.device)))
+            hits += correct(logits, labels.to(self.device))
         return Evaluation({"accuracy": hits / len(part)}, len(part))
 
 
+def _config(cfg: TrainConfig) -> Config:
+    assert isinstance(cfg.task, Config)
+    return cfg.task
+
+
+def _augmentation(config: Config) -> Transform:
+    augment = config.augment
+    return train_transform(
+        **_preprocessing(config),
+        scale=_range(augment.scale),
+        ratio=_range(augment.ratio),
+        flip=augment.flip,
+        brightness=augment.brightness,
+        saturation=augment.saturation,
+    )
+
+
+def _central_crop(config: Config) -> Transform:
+    return eval_transform(**_preprocessing(config), crop_fraction=config.crop or 1.0)
+
+
+def _preprocessing(config: Config) -> dict[str, Any]:
+    return {
+        "size": config.input_size,
+        "mean": config.mean,
+        "std": config.std,
+        "antialias": config.augment.antialias,
+        "interpolation": config.interpolation,
+    }
+
+
+def _range(values: list[float]) -> tuple[float, float]:
+    low, high = values
+    return low, high
+
+
 def _network(cfg: TrainConfig, classes: int) -> nn.Module:
-    """The run's network, with weights drawn from its seed."""
-    protocol = cast(DSTLConfig, cfg.approach)
-    network = protocol.network
+    config = _config(cfg)
+    network = config.network
     torch.manual_seed(cfg.seed)
-    model = build_network(network.name, classes, network.width, network.dropout, network.aux, protocol.input_size)
+    model = build_network(network.name, classes, network.width, network.dropout, network.aux, config.input_size or 0)
     if network.zero_head:
         zero_head(model)
     if network.frozen_bn:
@@ -151,32 +171,8 @@ def _network(cfg: TrainConfig, classes: int) -> nn.Module:
     return model
 
 
-def _loss(model: nn.Module, images: Tensor, labels: Tensor, protocol: DSTLConfig) -> Tensor:
-    criterion = partial(F.cross_entropy, target=labels, label_smoothing=protocol.label_smoothing)
+def _loss(model: nn.Module, images: Tensor, labels: Tensor, config: Config) -> Tensor:
+    criterion = partial(F.cross_entropy, target=labels, label_smoothing=config.label_smoothing)
     logits, aux = logits_of(model(images))
     loss = criterion(logits)
-    return loss if aux is None else loss + protocol.aux_weight * criterion(aux)
-
-
-def _splits(data: Classification, cfg: TrainConfig) -> dict[str, Split]:
-    if cfg.evaluate.split == "test":
-        return {"train": data.train, "test": data.test}
-    # The held-out part is the same for every seed and setting, so that trials are compared on equal images.
-    kept, held_out = hold_out(data.train, cfg.evaluate.hold_out, seed=0)
-    return {"train": kept, "val": held_out}
-
-
-def _notes(data: Classification, splits: dict[str, Split], start: Start, report: str) -> dict[str, Any]:
-    return {
-        "classes": len(data.classes),
-        "images": {name: len(split) for name, split in splits.items()},
-        "start": {"origin": start.origin, "sha256": start.sha256, "report": report},
-    }
-
-
-def _pair(values: list[float]) -> tuple[float, float]:
-    low, high = values
-    return low, high
-
-
-APPROACH = DSTL
+    return loss if aux is None else loss + config.aux_weight * criterion(aux)

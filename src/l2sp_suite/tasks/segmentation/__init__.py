@@ -1,1 +1,1 @@
-"""EncNet: semantic segmentation with a context encoding module (protocol 1)."""
+"""EncNet: semantic segmentation with a context encoding module (docs/protocols/encnet.md)."""

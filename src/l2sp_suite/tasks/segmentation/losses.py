@@ -1,4 +1,4 @@
-"""The three terms of EncNet's loss (protocol 1.5)."""
+"""The three terms of EncNet's loss (docs/protocols/encnet.md#losses)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Evaluation over scales, flips and sliding windows (protocol 1.9)."""
+"""Evaluation over scales, flips and sliding windows (docs/protocols/encnet.md#evaluation)."""
 
 from __future__ import annotations
 

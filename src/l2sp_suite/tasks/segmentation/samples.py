@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
-from l2sp_suite.datasets.palette import palette
+from l2sp_suite.datasets import palette
 
 __all__ = ["sample_pictures"]
 

@@ -1,170 +1,166 @@
-"""EncNet as the training loop sees it: scenes with label maps, from a pre-trained backbone (protocol 1)."""
+"""Semantic segmentation: EncNet on scenes with label maps, from a pre-trained backbone (docs/protocols/encnet.md)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from l2sp_suite.config.schema import TrainConfig
-from l2sp_suite.datasets.dataset import official_size, read_release
-from l2sp_suite.datasets.images import MapCache, Pair
-from l2sp_suite.datasets.loader import (
-    CachedItems,
+from l2sp_suite.config import TrainConfig
+from l2sp_suite.datasets import (
+    IGNORED,
+    Examples,
+    Normalize,
+    Pair,
+    ScaledCrop,
+    Segmentation,
+    SegmentationSplit,
     collate_maps,
     equal_sizes,
+    map_cache,
+    official_size,
+    run_splits,
     spread,
     steps_per_epoch,
-    stored_items,
+    stored_pairs,
     train_batches,
 )
-from l2sp_suite.datasets.segmentation import IGNORED, Maps, Segmentation, hold_out, read
-from l2sp_suite.datasets.segmentation_transforms import ScaledCrop
-from l2sp_suite.datasets.transforms import Normalize
 from l2sp_suite.metrics import ConfusionMatrix
 from l2sp_suite.models.batch_norm import freeze_statistics
 from l2sp_suite.models.encnet import EncNet, build_network
-from l2sp_suite.pretrained.load import CLASSIFIERS, apply_start, load_branch
-from l2sp_suite.tasks.base import Evaluation, Outline, Work
-from l2sp_suite.tasks.segmentation.config import EncNetConfig
+from l2sp_suite.pretrained import CLASSIFIERS
+from l2sp_suite.tasks import base
+from l2sp_suite.tasks.base import Evaluation, ModelSummary, PretrainedPart, TrainStep
+from l2sp_suite.tasks.segmentation.config import Config
 from l2sp_suite.tasks.segmentation.losses import pixel_loss, presence_loss
 from l2sp_suite.tasks.segmentation.multi_scale import Windows, scores
 from l2sp_suite.tasks.segmentation.samples import sample_pictures
 
-__all__ = ["APPROACH", "EncNetTask"]
+__all__ = ["Task"]
 
 _HEADS = {"head": ("head.",), "aux": ("aux.",)}
 
 
-class EncNetTask:
-    """Network, data, losses and metrics of one EncNet run.
+class Task(base.Task):
+    """Images with a label map each; the metric is mIoU over several scales.
 
-    The table's metric is mIoU over several scales; the training part is evaluated at one scale only, as is the
-    test part beside it (`mIoU_single`, `pixAcc_single`).
-
-    Args:
-        cfg: the run.
-        data_root: folder that holds the data set's folder.
-        start_files: of the pre-trained weights, by key (`weights`), for the sources that read one.
-        device: where the network lies; batches are moved there.
-
-    Raises:
-        UserError: data or weights are missing or damaged.
+    The training split is evaluated at one scale only, as is the test split beside it (`mIoU_single`,
+    `pixAcc_single`).
     """
 
-    def __init__(
-        self, cfg: TrainConfig, data_root: Path, start_files: Mapping[str, Path], device: torch.device
-    ) -> None:
-        self.metric, self.train_metric = "mIoU", "mIoU_single"
-        self._cfg, self._protocol, self._device = cfg, cast(EncNetConfig, cfg.approach), device
-        self.lr_factors: Mapping[str, float] = _lr_factors(self._protocol)
-        data, data_digest = read_release(cfg.data, cfg.scale, data_root, read)
-        self._data, self._parts = data, _parts(data, cfg)
-        self._cache = MapCache(data.decode)
-        model = _network(cfg, len(data.classes))
-        file = start_files.get("weights")
-        start = load_branch(cfg.weights.source, model.backbone, "backbone.", file, cfg.weights.sha256, CLASSIFIERS)
-        report = apply_start(model, start, cfg.weights.statistics) if start.tensors else "from scratch"
-        self.model: nn.Module = model.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self._net = model
-        self.start: Mapping[str, Tensor] = start.tensors
-        self.steps_per_epoch = steps_per_epoch(len(self._parts["train"]), cfg.optim.batch_size)
-        self.notes = {
-            "data": data_digest,
-            "class_names": list(data.classes),
-            "images": {name: len(maps) for name, maps in self._parts.items()},
-            "start": {"origin": start.origin, "sha256": start.sha256, "report": str(report)},
-        }
+    kind = Segmentation
+    metric, train_metric = "mIoU", "mIoU_single"
+
+    @property
+    def config(self) -> Config:
+        """The task's part of the configuration."""
+        return _config(self.cfg)
+
+    @property
+    def lr_factors(self) -> Mapping[str, float]:  # type: ignore[override]
+        """Both heads learn faster than the backbone."""
+        return _lr_factors(self.config)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches that hold every training image once."""
+        return steps_per_epoch(len(self.splits["train"]), self.cfg.optim.batch_size)
+
+    def split(self, data: Segmentation) -> dict[str, SegmentationSplit]:
+        """`train` and `test`, or `train` and `val`: the data set's own, or a part of train."""
+        self._cache = map_cache(data.decode)
+        return run_splits(data, self.cfg.evaluate)
+
+    def sizes(self) -> dict[str, Any]:
+        """Names of the classes, numbers of images."""
+        return {"class_names": list(self.sets["data"].classes), **super().sizes()}
+
+    def build(self) -> EncNet:
+        """EncNet, with weights drawn from the run's seed."""
+        return _network(self.cfg, len(self.sets["data"].classes))
 
     @staticmethod
-    def data_digest(cfg: TrainConfig, data_root: Path) -> str:
-        """What tells one data set from another: see `l2sp_suite.datasets.segmentation.digest`."""
-        return read_release(cfg.data, cfg.scale, data_root, read)[1]
+    def parts(model: EncNet) -> dict[str, PretrainedPart]:
+        """The backbone."""
+        return {"weights": PretrainedPart(model.backbone, "backbone.", CLASSIFIERS)}
 
-    @staticmethod
-    def outline(cfg: TrainConfig) -> Outline:
+    @classmethod
+    def summary(cls, cfg: TrainConfig) -> ModelSummary:
         """The network with its two heads; items are one training crop and one image of PASCAL VOC's usual size."""
-        protocol, classes = cast(EncNetConfig, cfg.approach), official_size(cfg, "classes")
-        model = _network(cfg, classes)
-        size = protocol.crop_size
+        config, classes = _config(cfg), official_size(cfg, "classes")
+        model, size = _network(cfg, classes), config.crop_size
         batch = torch.rand(1, 3, size, size), torch.randint(classes, (1, size, size))
-        image = torch.randint(256, (3, 375, 500), dtype=torch.uint8)
-        return Outline(
+        image = torch.randint(256, (1, 3, 375, 500), dtype=torch.uint8)
+        scales = config.multi_scale
+        return ModelSummary(
             model,
             _HEADS,
-            _lr_factors(protocol),
-            (Work(lambda: _loss(model, *batch, protocol), 1),),
-            lambda: _predict(model, image[None], cfg, protocol.multi_scale.scales, flip=protocol.multi_scale.flip),
+            _lr_factors(config),
+            (TrainStep(lambda: _loss(model, *batch, config), 1),),
+            lambda: _predict(model, image, cfg, scales.scales, flip=scales.flip),
             f"one training crop of {size}x{size}, one test image of 500x375 at all scales",
             steps_per_epoch(official_size(cfg, "train"), cfg.optim.batch_size),
-            {"weights": model.backbone},
+            cls.parts(model),
         )
 
     def batches(self, first: int, last: int) -> Iterator[Pair]:
         """Images (N, 3, S, S) and maps (N, S, S) of the steps first..last-1."""
-        cfg = self._cfg
-        items = CachedItems(self._parts["train"].keys, _augmentation(self._protocol), self._cache, cfg.seed)
+        cfg = self.cfg
+        items = Examples(self.splits["train"].files, _augmentation(self.config), self._cache, cfg.seed)
         return train_batches(
             items, collate_maps, cfg.optim.batch_size, cfg.seed, first, last, workers=cfg.runtime.workers
         )
 
-    def loss(self, batch: Pair) -> Tensor:
+    def loss(self, model: nn.Module, batch: Pair) -> Tensor:
         """Pixel loss of the main head, plus that of the auxiliary head and the presence loss by their weights."""
-        images, maps = (t.to(self._device, non_blocking=True) for t in batch)
-        return _loss(self._net, images, maps, self._protocol)
+        images, maps = (t.to(self.device, non_blocking=True) for t in batch)
+        return _loss(model, images, maps, self.config)
 
     @torch.inference_mode()
     def evaluate(self, split: str, limit: int | None = None) -> Evaluation:
         """mIoU and pixel accuracy in [0, 1]; the confusion matrices for the log; samples of predictions."""
-        scales = self._protocol.multi_scale
-        multi, single = (ConfusionMatrix(len(self._data.classes), IGNORED) for _ in range(2))
-        whole = self._parts[split]
+        data, scales = self.sets["data"], self.config.multi_scale
+        multi, single = (ConfusionMatrix(len(data.classes), IGNORED) for _ in range(2))
+        whole = self.splits[split]
         maps_of = whole.select(range(len(whole))[:limit])
-        shown = spread(len(maps_of), self._protocol.pictures)
-        pictures: dict[str, bytes] = {}
+        shown, samples = spread(len(maps_of), self.config.samples), dict[str, bytes]()
         self.model.eval()
-        cache = self._cache if split == "train" else MapCache(self._data.decode, limit_bytes=0)
-        stored = stored_items(maps_of.keys, cache, self._cfg.runtime.workers)
-        for first, images, maps in equal_sizes(stored, self._cfg.evaluate.batch_size):
+        cache = self._cache if split == "train" else map_cache(data.decode, limit_bytes=0)
+        stored = stored_pairs(maps_of.files, cache, self.cfg.runtime.workers)
+        for first, images, maps in equal_sizes(stored, self.cfg.evaluate.batch_size):
             single.update(self._classify(images, [1.0], flip=False), maps)
             if split == "train":
                 continue
-            found = self._classify(images, scales.scales, flip=scales.flip)
-            multi.update(found, maps)
+            predictions = self._classify(images, scales.scales, flip=scales.flip)
+            multi.update(predictions, maps)
             for index in shown & set(range(first, first + len(images))):
-                place = index - first
-                pictures |= sample_pictures(index, images[place], maps[place], found[place])
+                row = index - first
+                samples |= sample_pictures(index, images[row], maps[row], predictions[row])
         metrics = {"mIoU_single": single.miou(), "pixAcc_single": single.pixel_accuracy()}
         log = {"confusion_single": single.tolist()}
         if split != "train":
             metrics |= {"mIoU": multi.miou(), "pixAcc": multi.pixel_accuracy()}
             log |= {"confusion": multi.tolist()}
-        return Evaluation(metrics, len(maps_of), log, pictures)
+        return Evaluation(metrics, len(maps_of), log, samples)
 
     def _classify(self, images: Tensor, scales: list[float], flip: bool) -> Tensor:
-        return _predict(self._net, images, self._cfg, scales, flip).cpu()
+        return _predict(cast(EncNet, self.model), images, self.cfg, scales, flip).cpu()
 
 
-def _parts(data: Segmentation, cfg: TrainConfig) -> dict[str, Maps]:
-    if cfg.evaluate.split == "test":
-        return {"train": data.train, "test": data.test}
-    if data.val is not None:
-        return {"train": data.train, "val": data.val}
-    kept, held_out = hold_out(data.train, cfg.evaluate.hold_out, seed=0)
-    return {"train": kept, "val": held_out}
+def _config(cfg: TrainConfig) -> Config:
+    assert isinstance(cfg.task, Config)
+    return cfg.task
 
 
-def _augmentation(protocol: EncNetConfig) -> ScaledCrop:
-    augment = protocol.augment
+def _augmentation(config: Config) -> ScaledCrop:
+    augment = config.augment
     low, high = augment.scale
     return ScaledCrop(
-        protocol.crop_size,
-        protocol.base_size,
-        protocol.mean,
-        protocol.std,
+        config.crop_size,
+        config.base_size,
+        *config.mean_and_std,
         scale=(low, high),
         edge=cast(Any, augment.edge),
         blur=augment.blur,
@@ -173,8 +169,7 @@ def _augmentation(protocol: EncNetConfig) -> ScaledCrop:
 
 
 def _network(cfg: TrainConfig, classes: int) -> EncNet:
-    """The run's network, with weights drawn from its seed."""
-    network = cast(EncNetConfig, cfg.approach).network
+    network = _config(cfg).network
     torch.manual_seed(cfg.seed)
     model = build_network(network.name, network.width, classes, network.codes, network.dropout)
     if network.frozen_bn:
@@ -182,31 +177,28 @@ def _network(cfg: TrainConfig, classes: int) -> EncNet:
     return model
 
 
-def _lr_factors(protocol: EncNetConfig) -> dict[str, float]:
-    return {prefix: protocol.head_lr_factor for prefixes in _HEADS.values() for prefix in prefixes}
+def _lr_factors(config: Config) -> dict[str, float]:
+    return {prefix: config.head_lr_factor for prefixes in _HEADS.values() for prefix in prefixes}
 
 
-def _loss(model: EncNet, images: Tensor, maps: Tensor, protocol: EncNetConfig) -> Tensor:
+def _loss(model: nn.Module, images: Tensor, maps: Tensor, config: Config) -> Tensor:
     out = model(images)
-    loss = pixel_loss(out.logits, maps, IGNORED) + protocol.aux_weight * pixel_loss(out.aux, maps, IGNORED)
-    return loss + protocol.presence_weight * presence_loss(out.presence, maps, IGNORED)
+    loss = pixel_loss(out.logits, maps, IGNORED) + config.aux_weight * pixel_loss(out.aux, maps, IGNORED)
+    return loss + config.presence_weight * presence_loss(out.presence, maps, IGNORED)
 
 
 def _predict(model: EncNet, images: Tensor, cfg: TrainConfig, scales: list[float], flip: bool) -> Tensor:
     """Classes (B, H, W) of images uint8 (B, 3, H, W) of one size."""
-    protocol = cast(EncNetConfig, cfg.approach)
-    normalize = Normalize(protocol.mean, protocol.std)
+    config = _config(cfg)
+    normalize = Normalize(*config.mean_and_std)
     device = next(model.parameters()).device
     normalized = torch.stack([normalize(image) for image in images]).to(device)
     windows = Windows(
-        base=protocol.base_size,
-        crop=protocol.crop_size,
-        stride=max(1, int(protocol.crop_size * protocol.multi_scale.stride)),
+        base=config.base_size,
+        crop=config.crop_size,
+        stride=max(1, int(config.crop_size * config.multi_scale.stride)),
         flip=flip,
         black=normalize(torch.zeros(3, 1, 1)).flatten(),
         batch=cfg.evaluate.batch_size,
     )
     return scores(model.segment, normalized, scales, windows).argmax(1)
-
-
-APPROACH = EncNetTask

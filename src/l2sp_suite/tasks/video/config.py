@@ -1,188 +1,160 @@
-"""Configuration of SegFlow: network, phases, augmentation, losses (protocol 2)."""
+"""Configuration of SegFlow: networks, phases, augmentation, losses (docs/protocols/segflow.md)."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from omegaconf import MISSING
 
-from l2sp_suite.config.limits import STATISTICS, Limit, at_least, one_of, span, triple
-from l2sp_suite.config.schema import DataConfig, WeightsConfig
-from l2sp_suite.config.task import ApproachConfig
+from l2sp_suite.config import Check, DataConfig, TaskConfig, WeightsConfig, at_least, key, one_of, span, triple
 
 __all__ = [
-    "LABELS", "LIMITS", "PARTS", "SCHEMA", "AugmentConfig", "FlowLossConfig", "LrFactors",
-    "NetworkConfig", "PhaseConfig", "SegFlowConfig", "TurnConfig",
+    "PARTS", "AugmentConfig", "Config", "FlowLossConfig", "LrFactors", "NetworkConfig", "PhaseConfig",
+    "StepsPerPhase",
 ]  # fmt: skip
 
 PARTS = ("segmentation", "flow", "segmentation_head", "flow_head")
 """The parts of the whole network; they begin the names of its parameters."""
 
 
+def _is_phase(phase: Any) -> bool:
+    parts = set(phase.trains)
+    known = phase.task in ("segmentation", "flow") and phase.data in ("data", "auxiliary")
+    return known and phase.steps >= 0 and bool(parts) and parts <= set(PARTS)
+
+
+_PHASES = Check(
+    lambda phases: all(map(_is_phase, phases)) and any(phase.steps for phase in phases),
+    "at least one {task: segmentation or flow, data: data or auxiliary, steps: 1 or more (0 leaves it out), "
+    f"trains: some of {', '.join(PARTS)}}}",
+)
+_CROPS = Check(
+    lambda v: len(v) == 3 and all(0 <= crop <= most for crop, most in zip(v, (2, 2, 8), strict=True)),
+    "three numbers of cells, up to 2, 2 and 8",
+)
+_FACTOR = span(0, ends="(]")
+
+
 @dataclass
 class NetworkConfig:
-    """`segmentation`: backbone of timm, null for the flow branch alone; `width` scales its channels (ResNets only).
+    """Two branches, a head for each, and how they exchange features."""
 
-    `flow`: whether there is a flow branch (SegFlow* has none);
-    `flow_width` scales its channels. Fixed, where the heads read them: `factors` of the segmentation features at
-    strides 8, 16 and 32, and `flow_factor` of the flow features.
-    `flow_unit`: pixels in the unit of the flow head's scores. `flow_output`: `head`, its scores alone, or `residual`,
-    those and the flow branch's own prediction. The flow branch sees (frame - `flow_mean`) / `flow_std`.
-    `head_crops`: cells cut off above and left of the maps after each of a head's enlargements, by 2, 2 and 8; right for
-    a ResNet as released (2, 2, 8), for TensorFlow's padding 1, 1, 4. `exchange`: `released`, flow features are halved
-    and cropped by constants that fit 480x854, or `pooled` onto the grid of the segmentation features.
-    `frozen_bn`: batch norms normalise by the pre-trained statistics in training too.
-    """
-
-    segmentation: str | None = MISSING
-    width: float = MISSING
-    flow: bool = MISSING
-    flow_width: float = MISSING
-    factors: list[float] = MISSING
-    flow_factor: float = MISSING
-    flow_unit: float = MISSING
-    flow_output: str = MISSING
-    flow_mean: list[float] = MISSING
-    flow_std: float = MISSING
-    head_crops: list[int] = MISSING
-    exchange: str = MISSING
-    frozen_bn: bool = MISSING
+    segmentation: str | None = key("segmentation backbone of timm; null: the flow branch alone")
+    width: float = key("factor of the segmentation branch's channels (ResNets only)", span(0, 1, "(]"))
+    flow: bool = key("whether there is a flow branch (SegFlow* has none)")
+    flow_width: float = key("factor of the flow branch's channels", span(0, 1, "(]"))
+    factors: list[float] = key("fixed factors of the segmentation features at strides 8, 16 and 32", triple(0))
+    flow_factor: float = key("fixed factor of the flow features", _FACTOR)
+    flow_unit: float = key("pixels in the unit of the flow head's scores", _FACTOR)
+    flow_output: str = key(
+        "head: its scores alone; residual: those and the flow branch's own prediction", one_of("head", "residual")
+    )
+    flow_mean: list[float] | None = key("the flow branch sees (frame - flow_mean) / flow_std", triple(-math.inf))
+    flow_std: float = key("see flow_mean", _FACTOR)
+    head_crops: list[int] = key(
+        "cells cut off above and left of the maps after each of a head's enlargements, by 2, 2 and 8", _CROPS
+    )
+    exchange: str = key(
+        "released: flow features halved and cropped by constants for 480x854; pooled: onto the segmentation grid",
+        one_of("released", "pooled"),
+    )
+    frozen_bn: bool = key("whether batch norms normalise by the pre-trained statistics in training too")
 
 
 @dataclass
 class PhaseConfig:
-    """Steps in a row with the loss of one `task` on one set (`data`, `partner`), in which the parts `trains` learn.
+    """Steps in a row with the loss of one task on one data set, in which some parts learn."""
 
-    0 steps leave the phase out, and its set unread if no other phase needs it.
-    """
-
-    task: str = MISSING
-    data: str = MISSING
-    steps: int = MISSING
-    trains: list[str] = MISSING
+    task: str = key("segmentation or flow")
+    data: str = key("data, or auxiliary: which data set")
+    steps: int = key("steps of one round; 0 leaves the phase out, and its data unread if nothing else needs it")
+    trains: list[str] = key("the parts of the network that learn")
 
 
 @dataclass
-class TurnConfig:
-    """Steps of the phases on the target set (`data`) and on its `partner`; the experiments' `phases` refer to them."""
+class StepsPerPhase:
+    """Steps of the phases; the experiments' `phases` refer to them."""
 
-    target: int = MISSING
-    partner: int = MISSING
+    target: int = key("steps on the target data set (data)", at_least(0))
+    auxiliary: int = key("steps on the auxiliary data set", at_least(0))
 
 
 @dataclass
 class AugmentConfig:
-    """Of frames and truth alike: zoom within +-`scale`, translation within +-`shift` of the sides.
+    """Random transforms of frames and truth alike."""
 
-    `rotation`: within +- so many degrees. `flip`: probability of a horizontal flip.
-    """
-
-    scale: float = MISSING
-    shift: float = MISSING
-    rotation: float = MISSING
-    flip: float = MISSING
+    scale: float = key("zoom within +- this", span(0, 1, "[)"))
+    shift: float = key("translation within +- this share of the sides", span(0, 1))
+    rotation: float = key("rotation within +- so many degrees", span(0, 180))
+    flip: float = key("probability of a horizontal flip", span(0, 1))
 
 
 @dataclass
 class FlowLossConfig:
-    """Weights of mean end-point errors: of the `final` flow, in pixels, and of FlowNetS's five own, coarse to fine.
+    """Weights of mean end-point errors."""
 
-    The latter are in units of 20 px; an empty list leaves them out.
-    """
-
-    final: float = MISSING
-    scales: list[float] = MISSING
+    final: float = key("of the final flow, in pixels", span(0))
+    scales: list[float] = key(
+        "of FlowNetS's five own, coarse to fine, in units of 20 px; empty leaves them out",
+        Check(lambda v: len(v) in (0, 5) and all(x >= 0 for x in v), "no weights, or five from 0 up"),
+    )
 
 
 @dataclass
 class LrFactors:
-    """Learning rates of the parts relative to the schedule's; `head_bias`: of score biases relative to their head."""
+    """Learning rates of the parts relative to the schedule's."""
 
-    segmentation: float = MISSING
-    flow: float = MISSING
-    segmentation_head: float = MISSING
-    flow_head: float = MISSING
-    head_bias: float = MISSING
+    segmentation: float = key("of the segmentation branch", _FACTOR)
+    flow: float = key("of the flow branch", _FACTOR)
+    segmentation_head: float = key("of the segmentation head", _FACTOR)
+    flow_head: float = key("of the flow head", _FACTOR)
+    head_bias: float = key("of score biases, relative to their head", _FACTOR)
 
 
 @dataclass
-class SegFlowConfig(ApproachConfig):
-    """`phases` take turns; an epoch of SegFlow is one round of them. `input_size`: height and width of all frames.
+class Config(TaskConfig):
+    """Video segmentation and optical flow, trained in alternating phases; an epoch is one round of them.
 
-    `partner`: the other data set of the phases. `weights` are the segmentation branch's, `flow_weights` the flow
-    branch's. `mean` and `std` per channel on [0, 1], for the segmentation branch. `mask_loss`: mean over pixels, or
-    their sum; `balanced`: each class weighs the share of the pixels that are not its own. `fit_clips`: every how
-    many-th training clip is evaluated to see the fit. `pictures`: test items kept with their predictions; `animation`:
-    frames of one clip.
+    `weights` are the segmentation branch's.
     """
 
     network: NetworkConfig = MISSING
-    partner: DataConfig | None = MISSING
-    flow_weights: WeightsConfig | None = MISSING
-    turn: TurnConfig = MISSING
-    phases: list[PhaseConfig] = MISSING
-    input_size: list[int] = MISSING
-    mean: list[float] = MISSING
-    std: list[float] = MISSING
+    auxiliary_data: DataConfig | None = key("the other data set of the phases")
+    flow_weights: WeightsConfig | None = key("pre-trained weights of the flow branch; timm publishes none")
+    steps_per_phase: StepsPerPhase = MISSING
+    phases: list[PhaseConfig] = key("the alternating schedule", _PHASES)
+    input_size: list[int] = key(
+        "height and width of all frames in pixels",
+        Check(lambda v: len(v) == 2 and min(v) >= 32, "two numbers of pixels, height and width, 32 or more"),
+    )
+    mean: list[float] | None = key(
+        "per channel on [0, 1], for the segmentation branch; null: as published", triple(-math.inf)
+    )
+    std: list[float] | None = key("per channel on [0, 1]; null: as the weights were published", triple(0))
     augment: AugmentConfig = MISSING
-    mask_loss: str = MISSING
-    balanced: bool = MISSING
+    mask_loss: str = key("mean over pixels, or their sum", one_of("mean", "sum"))
+    balanced: bool = key("whether each class weighs the share of the pixels that are not its own")
     flow_loss: FlowLossConfig = MISSING
     lr_factors: LrFactors = MISSING
-    fit_clips: int = MISSING
-    pictures: int = MISSING
-    animation: int = MISSING
+    fit_clips: int = key("every how many-th training clip is evaluated to see the fit", at_least(1))
+    samples: int = key("test items kept with their predictions", at_least(0), label=True)
+    animation_frames: int = key("frames kept of one clip", at_least(0), label=True)
 
+    @property
+    def mean_and_std(self) -> tuple[list[float], list[float]]:
+        """Mean and standard deviation per channel, of pixels on [0, 1]."""
+        assert self.mean is not None and self.std is not None  # with_published_values
+        return self.mean, self.std
 
-def _phase_holds(phase: Any) -> bool:
-    parts = set(phase.trains)
-    known = phase.task in ("segmentation", "flow") and phase.data in ("data", "partner")
-    return known and phase.steps >= 0 and bool(parts) and parts <= set(PARTS)
+    def with_published_values(self, weights: WeightsConfig) -> Config:
+        """The configuration with the mean and deviation of the backbone's published weights where a key is null."""
+        from l2sp_suite.models.preprocessing import published
 
-
-_PHASES: Limit = (
-    lambda phases: all(map(_phase_holds, phases)) and any(phase.steps for phase in phases),
-    "at least one {task: segmentation or flow, data: data or partner, steps: 1 or more (0 leaves it out), "
-    f"trains: some of {', '.join(PARTS)}}}",
-)
-
-SCHEMA = SegFlowConfig
-LABELS = ("penalty", "pictures", "animation")
-LIMITS: Mapping[str, Limit] = {
-    "network.width": span(0, 1, "(]"),
-    "network.flow_width": span(0, 1, "(]"),
-    "network.factors": triple(0),
-    "network.flow_factor": span(0, ends="(]"),
-    "network.flow_unit": span(0, ends="(]"),
-    "network.flow_output": one_of("head", "residual"),
-    "network.flow_mean": triple(-math.inf),
-    "network.flow_std": span(0, ends="(]"),
-    "network.head_crops": (
-        lambda v: len(v) == 3 and all(0 <= crop <= most for crop, most in zip(v, (2, 2, 8), strict=True)),
-        "three numbers of cells, up to 2, 2 and 8",
-    ),
-    "network.exchange": one_of("released", "pooled"),
-    "flow_weights.source": one_of("none", "file", "source_run"),  # nobody publishes this branch in a form for others
-    "flow_weights.statistics": one_of(*STATISTICS),
-    "partner.part": one_of("objects", "scenes", "views", "clips"),
-    "turn.target": at_least(0),
-    "turn.partner": at_least(0),
-    "phases": _PHASES,
-    "input_size": (lambda v: len(v) == 2 and min(v) >= 32, "two numbers of pixels, height and width, 32 or more"),
-    "mean": triple(-math.inf),
-    "std": triple(0),
-    "augment.scale": span(0, 1, "[)"),
-    "augment.shift": span(0, 1),
-    "augment.rotation": span(0, 180),
-    "augment.flip": span(0, 1),
-    "mask_loss": one_of("mean", "sum"),
-    "flow_loss.final": span(0),
-    "flow_loss.scales": (lambda v: len(v) in (0, 5) and all(x >= 0 for x in v), "no weights, or five from 0 up"),
-    **{f"lr_factors.{part}": span(0, ends="(]") for part in (*PARTS, "head_bias")},
-    "fit_clips": at_least(1),
-    "pictures": at_least(0),
-    "animation": at_least(0),
-}
+        if None not in (self.mean, self.std, self.network.flow_mean):
+            return self
+        values = published(self.network.segmentation or "resnet101_caffe", weights.source)
+        mean, std = self.mean or values.mean, self.std or values.std
+        network = replace(self.network, flow_mean=self.network.flow_mean or mean)
+        return replace(self, mean=mean, std=std, network=network)

@@ -1,4 +1,4 @@
-"""The metrics of SegFlow's two tasks at the frames' own resolution, and samples to look at (protocol 2.8, 2.9)."""
+"""Metrics at the frames' own resolution, and samples to look at (docs/protocols/segflow.md#davis)."""
 
 from __future__ import annotations
 
@@ -9,21 +9,28 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from l2sp_suite.config.schema import TrainConfig
-from l2sp_suite.datasets.images import MomentCache
-from l2sp_suite.datasets.loader import equal_sizes, spread, stored_items
-from l2sp_suite.datasets.video import Pairs
-from l2sp_suite.datasets.video_transforms import resize_fields, resize_flow, resize_frames
+from l2sp_suite.config import TrainConfig
+from l2sp_suite.datasets import (
+    Cache,
+    Pair,
+    VideoSplit,
+    equal_sizes,
+    resize_fields,
+    resize_flow,
+    resize_frames,
+    spread,
+    stored_pairs,
+)
 from l2sp_suite.metrics import EndPointError, RegionSimilarity
 from l2sp_suite.models.segflow import SegFlow
 from l2sp_suite.tasks.base import Evaluation
-from l2sp_suite.tasks.video.config import SegFlowConfig
+from l2sp_suite.tasks.video.config import Config
 from l2sp_suite.tasks.video.samples import flow_pictures, mask_pictures
 
 __all__ = ["evaluate_flow", "evaluate_masks"]
 
 
-def evaluate_masks(net: SegFlow, pairs: Pairs, cache: MomentCache, cfg: TrainConfig, shown: bool) -> Evaluation:
+def evaluate_masks(net: SegFlow, pairs: VideoSplit, cache: Cache[Pair], cfg: TrainConfig, shown: bool) -> Evaluation:
     """DAVIS's J, as `IoU`, of the object's pixels: the higher of both scores; each sequence's in the log.
 
     Args:
@@ -33,67 +40,66 @@ def evaluate_masks(net: SegFlow, pairs: Pairs, cache: MomentCache, cfg: TrainCon
         cfg: the run.
         shown: whether samples are kept.
     """
-    similarity, pictures = RegionSimilarity(), _Album(pairs, cfg, shown)
+    similarity, samples = RegionSimilarity(), _Samples(pairs, cfg, shown)
     size = _input_size(cfg)
     for first, frames, truths in _items(pairs, cache, cfg):
         logits = net(_scaled(net, frames, size), flow=False).mask
-        found = F.interpolate(logits, frames.shape[-2:], mode="bilinear", align_corners=False).argmax(1).cpu()
-        for place, (prediction, truth) in enumerate(zip(found, truths, strict=True)):
-            similarity.update(pairs.sequences[first + place], prediction, truth)
-            for name in pictures.names(first + place):
-                pictures.files |= mask_pictures(name, frames[place, 0], truth, prediction)
+        predictions = F.interpolate(logits, frames.shape[-2:], mode="bilinear", align_corners=False).argmax(1).cpu()
+        for row, (prediction, truth) in enumerate(zip(predictions, truths, strict=True)):
+            similarity.update(pairs.sequences[first + row], prediction, truth)
+            for name in samples.names(first + row):
+                samples.files |= mask_pictures(name, frames[row, 0], truth, prediction)
     log = {"IoU_by_sequence": similarity.by_sequence()}
-    return Evaluation({"IoU": similarity.value()}, similarity.counted, log, pictures.files)
+    return Evaluation({"IoU": similarity.value()}, similarity.counted, log, samples.files)
 
 
 def evaluate_flow(
-    net: SegFlow, started: SegFlow | None, pairs: Pairs, cache: MomentCache, cfg: TrainConfig, shown: bool
+    net: SegFlow, pretrained: SegFlow | None, pairs: VideoSplit, cache: Cache[Pair], cfg: TrainConfig, shown: bool
 ) -> Evaluation:
     """End-point errors in pixels: `EPE` at the frames' own resolution, `EPE_input` at the network's.
 
     Beside it `EPE_branch`, of what the flow branch predicts by itself, `EPE_zero`, of no motion anywhere, and
-    `EPE_start`, of the pre-trained flow branch `started` alone, where there is one. Arguments as of `evaluate_masks`.
+    `EPE_start`, of the flow branch `pretrained` alone, where there is one. Arguments as of `evaluate_masks`.
     """
-    names = ["EPE", "EPE_input", "EPE_branch", "EPE_zero", *(["EPE_start"] if started is not None else [])]
-    errors, pictures = {name: EndPointError() for name in names}, _Album(pairs, cfg, shown)
+    names = ["EPE", "EPE_input", "EPE_branch", "EPE_zero", *(["EPE_start"] if pretrained is not None else [])]
+    errors, samples = {name: EndPointError() for name in names}, _Samples(pairs, cfg, shown)
     size = _input_size(cfg)
     for first, frames, truths in _items(pairs, cache, cfg):
         scaled, native = _scaled(net, frames, size), (frames.shape[-2], frames.shape[-1])
         out = net(scaled, mask=False)
-        found = resize_flow(out.flow, native).cpu()
-        errors["EPE"].update(found, truths)
+        predictions = resize_flow(out.flow, native).cpu()
+        errors["EPE"].update(predictions, truths)
         errors["EPE_input"].update(out.flow.cpu(), resize_fields(truths, size))
         errors["EPE_branch"].update(resize_flow(net.own_flow(out.flows, size), native).cpu(), truths)
-        errors["EPE_zero"].update(torch.zeros_like(found), truths)
-        if started is not None:
-            errors["EPE_start"].update(resize_flow(started(scaled).flow, native).cpu(), truths)
-        for place in range(len(frames)):
-            for name in pictures.names(first + place):
-                pictures.files |= flow_pictures(name, frames[place, 0], truths[place], found[place])
-    return Evaluation({name: error.value() for name, error in errors.items()}, len(pairs), {}, pictures.files)
+        errors["EPE_zero"].update(torch.zeros_like(predictions), truths)
+        if pretrained is not None:
+            errors["EPE_start"].update(resize_flow(pretrained(scaled).flow, native).cpu(), truths)
+        for row in range(len(frames)):
+            for name in samples.names(first + row):
+                samples.files |= flow_pictures(name, frames[row, 0], truths[row], predictions[row])
+    return Evaluation({name: error.value() for name, error in errors.items()}, len(pairs), {}, samples.files)
 
 
-class _Album:
+class _Samples:
     """Which items are kept to look at: some, evenly spread, and the first frames of the middle clip."""
 
-    def __init__(self, pairs: Pairs, cfg: TrainConfig, shown: bool) -> None:
-        protocol = cast(SegFlowConfig, cfg.approach)
+    def __init__(self, pairs: VideoSplit, cfg: TrainConfig, shown: bool) -> None:
+        config = cast(Config, cfg.task)
         self.files: dict[str, bytes] = {}
-        count, wanted = len(pairs), protocol.pictures if shown else 0
-        self._spread = spread(count, wanted)
+        self._spread = spread(len(pairs), config.samples if shown else 0)
         middle = pairs.clips[len(pairs.clips) // 2]
         clip = [index for index, name in enumerate(pairs.sequences) if name == middle]
-        self._clip = {index: place for place, index in enumerate(clip[: protocol.animation if shown else 0])}
+        self._clip = {index: frame for frame, index in enumerate(clip[: config.animation_frames if shown else 0])}
 
     def names(self, index: int) -> list[str]:
         """Beginnings of the names of an item's files; none for most."""
-        found = [str(index)] if index in self._spread else []
-        return found + ([f"clip{self._clip[index]:02d}"] if index in self._clip else [])
+        names = [str(index)] if index in self._spread else []
+        return names + ([f"clip{self._clip[index]:02d}"] if index in self._clip else [])
 
 
-def _items(pairs: Pairs, cache: MomentCache, cfg: TrainConfig) -> Iterator[tuple[int, Tensor, Tensor]]:
+def _items(pairs: VideoSplit, cache: Cache[Pair], cfg: TrainConfig) -> Iterator[tuple[int, Tensor, Tensor]]:
     """Runs of items of one size: number of the first, frames uint8 (N, 2, 3, H, W), truths."""
-    return equal_sizes(stored_items(pairs.keys, cache, cfg.runtime.workers), cfg.evaluate.batch_size)
+    return equal_sizes(stored_pairs(pairs.files, cache, cfg.runtime.workers), cfg.evaluate.batch_size)
 
 
 def _scaled(net: SegFlow, frames: Tensor, size: tuple[int, int]) -> Tensor:
@@ -102,5 +108,5 @@ def _scaled(net: SegFlow, frames: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def _input_size(cfg: TrainConfig) -> tuple[int, int]:
-    height, width = cast(SegFlowConfig, cfg.approach).input_size
+    height, width = cast(Config, cfg.task).input_size
     return height, width

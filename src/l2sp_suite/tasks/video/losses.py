@@ -1,4 +1,7 @@
-"""The losses of SegFlow's two tasks (protocol 2.6, 2.7)."""
+"""The losses of SegFlow's two tasks.
+
+Source: docs/protocols/segflow.md#segmentation-phase and docs/protocols/segflow.md#flow-phase.
+"""
 
 from __future__ import annotations
 

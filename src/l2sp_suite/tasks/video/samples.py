@@ -9,7 +9,7 @@ from PIL import Image
 from torch import Tensor
 from torchvision.utils import flow_to_image
 
-from l2sp_suite.datasets.segmentation import IGNORED
+from l2sp_suite.datasets import IGNORED
 
 __all__ = ["flow_pictures", "mask_pictures"]
 

@@ -1,0 +1,1 @@
+"""Drawing in numpy: poses, shapes, painted textures, composition, blur, camera."""

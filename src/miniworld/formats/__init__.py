@@ -1,0 +1,1 @@
+"""File formats that are written: pictures, lists, MATLAB files, optical flow."""

@@ -1,0 +1,1 @@
+"""Single objects: families and their classes, images of individuals, six official layouts."""

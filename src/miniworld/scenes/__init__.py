@@ -1,0 +1,1 @@
+"""Scenes with label maps in the layout of PASCAL-Context, and views: labelled windows of scenes."""
